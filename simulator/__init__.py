@@ -1,0 +1,1 @@
+"""Worlds: clocks, fleets, provider sandboxes, invariants. Never part of a production process."""

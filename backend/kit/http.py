@@ -1,0 +1,116 @@
+"""HTTP to others, as a port: the services' clients and provider adapters see only `HttpClient`.
+
+A world in virtual time hands in one that calls the other application directly.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+import msgspec
+
+from backend.kit.errors import BY_STATUS, BackendError, InternalError, Unavailable
+
+MAX_ANSWER = 1 << 20  # no partner answers more; a runaway one must not fill our memory
+NO_HEADERS: Mapping[str, str] = {}
+
+
+class TimedOut(Unavailable):
+    """No answer in time: the other side may have done it, or not."""
+
+    code = "timed_out"
+
+
+class Unreachable(Unavailable):
+    """No connection: the other side has not seen the request."""
+
+    code = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """Status, lower-cased headers and body of an answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> dict[str, object]:
+        """The body as a JSON object; an InternalError names a partner that answers something else."""
+        try:
+            return msgspec.json.decode(self.body, type=dict[str, object])
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Unavailable(f"the answer (HTTP {self.status}) is no JSON object") from error
+
+
+class HttpClient(Protocol):
+    """One request, one answer; any status is an answer."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+        body: bytes = b"",
+        timeout_s: float = 10.0,
+    ) -> HttpAnswer:
+        """Send and wait. Raises TimedOut or Unreachable."""
+        ...
+
+
+class AiohttpClient:
+    """The real one: a pooled aiohttp session, opened at the first request."""
+
+    def __init__(self, *, connections: int = 100):
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+        body: bytes = b"",
+        timeout_s: float = 10.0,
+    ) -> HttpAnswer:
+        """See HttpClient."""
+        session = self._opened()
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                session.request(
+                    method, url, headers=headers, data=body or None, allow_redirects=False
+                ) as answer,
+            ):
+                content = await answer.content.read(MAX_ANSWER)
+                lowered = {name.lower(): value for name, value in answer.headers.items()}
+                return HttpAnswer(answer.status, lowered, content)
+        except TimeoutError as error:
+            raise TimedOut(f"no answer within {timeout_s:g} s") from error
+        except aiohttp.ClientConnectorError as error:
+            raise Unreachable("no connection") from error
+        except aiohttp.ClientError as error:
+            raise TimedOut(f"the connection broke ({type(error).__name__})") from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections),
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        return self._session
+
+
+def error_of(answer: HttpAnswer, what: str) -> BackendError:
+    """The error that an answer of another service stands for; `what` names the call for the log."""
+    kind = BY_STATUS.get(answer.status, InternalError if answer.status < 500 else Unavailable)
+    return kind(f"{what}: HTTP {answer.status}")

@@ -1,0 +1,74 @@
+"""API keys: stored as keyed hashes, several valid at once, each with a client name and its markets.
+
+(resolutions 2.) The plain key exists only at the client and, once, where it is installed.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, select
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from backend.kit.database import Database
+
+MAX_KEY = 512  # longer headers are not hashed
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who calls. No market listed: every market."""
+
+    name: str
+    markets: tuple[str, ...]
+
+
+class ApiKeys:
+    """The api_keys table of one service and who each key belongs to. `pepper` keys the hashes."""
+
+    def __init__(self, metadata: MetaData, pepper: bytes):
+        self.table = Table(
+            "api_keys",
+            metadata,
+            Column("key_hash", Text, primary_key=True),
+            Column("client", Text, nullable=False),
+            Column("markets", Text, nullable=False),
+            Column("created_at_ms", BigInteger, nullable=False),
+        )
+        self._pepper = pepper
+        self._clients: dict[str, Client] = {}
+
+    def install(
+        self, connection: Connection, key: str, client: str, markets: Sequence[str], now_ms: int
+    ) -> None:
+        """Make `key` valid; one that is there already stays as it is. `load` afterwards."""
+        insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
+        row = {
+            "key_hash": self._hash(key),
+            "client": client,
+            "markets": msgspec.json.encode(list(markets)).decode(),
+            "created_at_ms": now_ms,
+        }
+        connection.execute(insert(self.table).on_conflict_do_nothing(), [row])
+
+    async def load(self, database: Database) -> None:
+        """Read the table; call again after it changed."""
+        rows = await database.read(lambda connection: connection.execute(select(self.table)).all())
+        self._clients = {
+            str(row.key_hash): Client(
+                str(row.client), msgspec.json.decode(str(row.markets), type=tuple[str, ...])
+            )
+            for row in rows
+        }
+
+    def client_of(self, key: str | None) -> Client | None:
+        """Whose key this is. The look-up is by keyed hash, so its time tells nothing about valid keys."""
+        if not key or len(key) > MAX_KEY:
+            return None
+        return self._clients.get(self._hash(key))
+
+    def _hash(self, key: str) -> str:
+        return hmac.new(self._pepper, key.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()

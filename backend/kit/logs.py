@@ -1,0 +1,53 @@
+"""Structured logs (structlog), one JSON object or one readable line an event, without secrets."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import TextIO
+
+import structlog
+
+# Names of values that must never be written, wherever they turn up in an event.
+SECRET_NAMES = frozenset(
+    (
+        *("access_token", "api_key", "authorization", "client_secret", "digits", "link_key"),
+        *("password", "passkey", "secret", "subscription_key", "token", "unlock_code"),
+    )
+)
+MASK = "***"
+
+
+def configure(stream: TextIO = sys.stderr, *, as_json: bool = False, level: int = logging.INFO) -> None:
+    """Set structlog up once, in a composition root."""
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            mask_secrets,
+            structlog.processors.format_exc_info if as_json else structlog.processors.StackInfoRenderer(),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+
+
+def mask_secrets(
+    _logger: object, _method: str, event: MutableMapping[str, object]
+) -> MutableMapping[str, object]:
+    """Replace the values of SECRET_NAMES, at any depth."""
+    return {name: _masked(name, value) for name, value in event.items()}
+
+
+def _masked(name: str, value: object) -> object:
+    if name.lower() in SECRET_NAMES:
+        return MASK
+    if isinstance(value, dict):
+        return {str(inner): _masked(str(inner), item) for inner, item in value.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any JSON
+    return value

@@ -1,0 +1,41 @@
+"""Secrets at rest: AES-256-GCM under a key derived from the settings' master key."""
+
+import hashlib
+import hmac
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from backend.kit.errors import InternalError
+from backend.kit.runtime import Entropy
+
+NONCE = 12
+
+
+class Vault:
+    """Seals what must be read again (device secrets, link keys); what need not be is hashed instead."""
+
+    def __init__(self, master_key: bytes, service: str, entropy: Entropy):
+        self._aead = AESGCM(_derive(master_key, f"vault:{service}"))
+        self._entropy = entropy
+        self.pepper = _derive(master_key, f"pepper:{service}")
+
+    def seal(self, plain: bytes, context: str) -> bytes:
+        """Encrypted; opens only under the same `context` (say, the serial), so rows can't be swapped."""
+        nonce = self._entropy.token_bytes(NONCE)
+        return nonce + self._aead.encrypt(nonce, plain, context.encode())
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        """The plain bytes. InternalError: another master key, or the row was changed."""
+        try:
+            return self._aead.decrypt(sealed[:NONCE], sealed[NONCE:], context.encode())
+        except InvalidTag as error:
+            raise InternalError("a stored secret does not open; check the master key") from error
+
+    def fingerprint(self, value: str) -> str:
+        """A keyed SHA-256: enough for random 128-bit passwords."""
+        return hmac.new(self.pepper, value.encode(), hashlib.sha256).hexdigest()
+
+
+def _derive(master_key: bytes, label: str) -> bytes:
+    return hmac.new(master_key, label.encode(), hashlib.sha256).digest()

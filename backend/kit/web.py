@@ -1,0 +1,101 @@
+"""The HTTP shell of a service: aiohttp, one middleware, errors in the service's own shape.
+
+A route parses, calls the service and renders. Whatever it raises is a BackendError that the service's
+`render` turns into its documented answer; anything else is logged as a defect and answered as InternalError.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Annotated, TypeVar
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from backend.kit.errors import BackendError, BadRequest, InternalError, MethodNotAllowed, NotFound, TooLarge
+
+MAX_BODY = 64 * 1024  # every documented request is far smaller
+JSON = "application/json"
+
+T = TypeVar("T")
+Render = Callable[[BackendError], web.Response]
+
+# Field types of the wire schemas. NUL has no place in any of them (PostgreSQL refuses it in text).
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*\Z")]
+Subunits = Annotated[int, msgspec.Meta(gt=0, le=10**14)]
+Msisdn = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{6,14}\Z")]
+
+
+def application(
+    routes: Iterable[web.RouteDef],
+    *,
+    render: Render,
+    service: str,
+    headers: Mapping[str, str] | None = None,
+) -> web.Application:
+    """An aiohttp application of `routes`; `headers` go on every answer."""
+    log = structlog.get_logger(service=service)
+    extra = dict(headers or {})
+
+    @web.middleware
+    async def shell(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            response = await handler(request)
+        except BackendError as error:
+            response = render(error)
+        except web.HTTPRequestEntityTooLarge:
+            response = render(TooLarge(f"the body is over {MAX_BODY} bytes; send less"))
+        except web.HTTPNotFound:
+            response = render(NotFound("no such path"))
+        except web.HTTPMethodNotAllowed as error:
+            response = render(MethodNotAllowed(f"this path does not take {error.method}"))
+            response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            log.error(
+                "http.defect",
+                method=request.method,
+                path=request.rel_url.path,
+                error=repr(error),
+                exc_info=True,
+            )
+            response = render(InternalError("internal error; it has been logged"))
+        for name, value in extra.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    app = web.Application(middlewares=[shell], client_max_size=MAX_BODY)
+    app.add_routes(routes)
+    return app
+
+
+async def read_json(request: web.Request, schema: type[T]) -> T:
+    """The body as `schema`, whatever its content type says (resolutions 5). BadRequest names the field."""
+    body = await request.read()
+    try:
+        return msgspec.json.decode(body, type=schema)
+    except msgspec.ValidationError as error:
+        raise BadRequest("the request does not fit its schema", fields=[_field(str(error))]) from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
+        raise BadRequest("the body is no JSON; send one JSON object", fields=[("", "is no JSON")]) from error
+
+
+def json_response(value: object, *, status: int = 200) -> web.Response:
+    """A msgspec-encodable value as `application/json`, with no charset (some providers' clients insist)."""
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type=JSON)
+
+
+def empty_response(status: int) -> web.Response:
+    """No body at all (checklist 32-34)."""
+    return web.Response(status=status)
+
+
+def _field(message: str) -> tuple[str, str]:
+    """msgspec's "Expected `str`, got `int` - at `$.reference`" as (field, what is wrong)."""
+    text, _, path = message.partition(" - at `")
+    if text.startswith("Object missing required field `"):
+        name = text.removeprefix("Object missing required field `").rstrip("`")
+        return name, "is missing"
+    return path.rstrip("`").removeprefix("$").removeprefix("."), text

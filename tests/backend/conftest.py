@@ -1,0 +1,33 @@
+"""What the services' tests stand on: a clock that is moved by hand, seeded ids, a database of their own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backend.kit.http import AiohttpClient
+from simulator.clock import ManualClock, SeededEntropy
+
+START_MS = 1_764_583_800_000  # 2025-12-01T10:10:00Z
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START_MS)
+
+
+@pytest.fixture
+def entropy() -> SeededEntropy:
+    return SeededEntropy(1)
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}"
+
+
+@pytest.fixture
+async def http_client() -> AsyncIterator[AiohttpClient]:
+    client = AiohttpClient()
+    yield client
+    await client.close()
