@@ -2,10 +2,12 @@
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
-# A relative path in an environment variable of the user must not leak into pip.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
+LOCK   := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+          --no-header --no-annotate --quiet
+
 .PHONY: help setup run test lint bench explore soak lock clean
 
 help: ## list the commands
@@ -31,6 +33,35 @@ setup: $(VENV)/.dev ## set up .venv with everything that tests need
 
 run: $(VENV)/.run ## run the whole path on this machine: `payg up`
 	$(BIN)/payg up
+
+lint: $(VENV)/.dev ## ruff, pyright (strict), import-linter, generated codec
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --cache-dir .import_linter_cache
+	$(BIN)/python -m protocols.magicbox.codegen --check
+	$(BIN)/pyright
+
+# mosquitto_sub proves that any MQTT client will do. Without it its tests are skipped, and listed at the end.
+$(VENV)/.tools: $(VENV)/.dev
+	@tests/install_tools.sh
+	@touch $@
+
+test: $(VENV)/.tools lint ## everything that must pass before a commit
+	$(BIN)/pytest -n 2 --dist worksteal
+
+bench: $(VENV)/.dev ## measure: the way to the light, confirm_payment in batches and without
+	$(BIN)/python -m tests.bench
+
+explore: $(VENV)/.dev ## long property tests and 200 crashes at random instants
+	HYPOTHESIS_PROFILE=explore CRASH_SEEDS=200 $(BIN)/pytest -n 2 --dist worksteal --timeout 3600
+
+soak: $(VENV)/.dev ## an hour of payments, then the invariants
+	$(BIN)/python -m tests.soak
+
+lock: pyproject.toml ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml $(LOCK) --group dev --output-file requirements/dev.lock
+	uv pip compile pyproject.toml $(LOCK) --constraints requirements/dev.lock --output-file requirements/run.lock
+	echo setuptools | uv pip compile - $(LOCK) --constraints requirements/dev.lock --output-file requirements/build.lock
 
 clean: ## remove what the other commands made (the data of `make run` stays)
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build *.egg-info .import_linter_cache

@@ -1,1 +1,219 @@
-"""The command line."""
+"""The command line. Every import of ours waits until its command runs, so that `payg --help` is instant."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DATA_DIR = Path("data")
+
+
+class Service(StrEnum):
+    """What `payg serve` can run."""
+
+    SOLARIUM = "solarium"
+    MOMO = "momo"
+    MESE = "mese"
+    MEGA = "mega"
+    MOTO = "moto"
+    M2M = "m2m"
+
+
+class Family(StrEnum):
+    """Token families."""
+
+    MOTO = "moto"
+    OPENPAYGO = "openpaygo"
+
+
+class KeypadClock(StrEnum):
+    """How time passes for `payg device keypad`."""
+
+    SYSTEM = "system"
+    MANUAL = "manual"
+
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")]
+FamilyOption = Annotated[Family, typer.Option(help="Token family.")]
+SecretOption = Annotated[str, typer.Option(help="The device's token secret, in hex.")]
+SerialOption = Annotated[
+    str, typer.Option(help="As in credentials.json, for example SCBLNX/A/BT/240300126005.")
+]
+DataDirOption = Annotated[Path, typer.Option(help="Where `payg up` keeps its data.")]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich alone takes longer to load than the rest
+    help="Pay-as-you-go solar: from the keypad in a village to the ledger, and back as light.",
+)
+token_app = typer.Typer(no_args_is_help=True, help="Keypad tokens.")
+device_app = typer.Typer(no_args_is_help=True, help="Controllers, virtual ones included.")
+app.add_typer(token_app, name="token")
+app.add_typer(device_app, name="device")
+
+
+@app.command()
+def up(
+    http_port: Port = 8080,
+    mqtt_port: Port = 1883,
+    ws_port: Port = 8083,
+    data_dir: DataDirOption = DATA_DIR,
+    database_url: Annotated[
+        str | None, typer.Option(help="sqlite:///FOLDER or postgresql://...; default: SQLite in DATA_DIR.")
+    ] = None,
+    devices: Annotated[int, typer.Option(min=1, max=300, help="How many simulated devices.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the simulated weather and jitter.")] = 1,
+    duration: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so many seconds and check the invariants.")
+    ] = None,
+) -> None:
+    """Run everything in one process: broker, services, bridge, provider sandboxes, simulated devices."""
+    from simulator.up import UpOptions, run
+
+    options = UpOptions(
+        http_port=http_port,
+        mqtt_port=mqtt_port,
+        ws_port=ws_port,
+        data_dir=data_dir,
+        database_url=database_url,
+        devices=devices,
+        seed=seed,
+        duration_s=duration,
+    )
+    raise typer.Exit(run(options))
+
+
+@app.command()
+def serve(
+    service: Annotated[Service, typer.Argument(help="Which one.")],
+    port: Port,
+    data_dir: DataDirOption = DATA_DIR,
+    database_url: Annotated[str | None, typer.Option(help="Default: SQLite in DATA_DIR.")] = None,
+) -> None:
+    """Run one service alone, at the root path."""
+    from backend.main import run
+
+    raise typer.Exit(run(service.value, port=port, data_dir=data_dir, database_url=database_url))
+
+
+@token_app.command("new")
+def token_new(
+    family: FamilyOption,
+    secret: SecretOption,
+    command: Annotated[
+        str,
+        typer.Option(
+            help="unlock_relative, unlock_absolute, counter_sync (moto); "
+            "add_time, set_time, disable_payg, counter_sync (openpaygo)."
+        ),
+    ],
+    payload: Annotated[int, typer.Option(help="Days, or the counter value.")],
+    sequence_number: Annotated[
+        int, typer.Option(help="The token's own: Moto sequence number, OpenPAYGO count.")
+    ],
+    encoding: Annotated[
+        str | None, typer.Option(help='Moto only, for example "*+0-9+#+pad3 space3".')
+    ] = None,
+    starting_code: Annotated[
+        int | None, typer.Option(help="OpenPAYGO only; default: from the secret.")
+    ] = None,
+    restricted: Annotated[
+        bool, typer.Option("--restricted", help="OpenPAYGO with the digits 1 to 4.")
+    ] = False,
+    extended: Annotated[bool, typer.Option("--extended", help="OpenPAYGO with 12 digits.")] = False,
+) -> None:
+    """Print a token."""
+    from protocols.tokens.errors import TokenError
+    from protocols.tokens.new import new_token
+
+    try:
+        digits = new_token(
+            family.value,
+            secret,
+            command,
+            payload,
+            sequence_number,
+            encoding=encoding,
+            starting_code=starting_code,
+            restricted=restricted,
+            extended=extended,
+        )
+    except TokenError as error:
+        raise _refused(error) from None
+    typer.echo(digits)
+
+
+@device_app.command("keypad")
+def device_keypad(
+    family: FamilyOption,
+    secret: SecretOption,
+    starting_code: Annotated[
+        int | None, typer.Option(help="OpenPAYGO only; default: from the secret.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=0, help="The last counter value that the device accepted.")] = 0,
+    store: Annotated[Path | None, typer.Option(help="Its flash, as a file; an existing one wins.")] = None,
+    clock: Annotated[KeypadClock, typer.Option(help="manual: time stands still; a line +3600 moves it.")] = (
+        KeypadClock.SYSTEM
+    ),
+) -> None:
+    """A controller of the real firmware: a keypad entry a line in, a JSON object a line out."""
+    import sys
+
+    from edge.keypad_shell import KeypadError, run
+
+    try:
+        code = run(
+            family=family.value,
+            secret_hex=secret,
+            starting_code=starting_code,
+            count=count,
+            store=store,
+            manual_clock=clock is KeypadClock.MANUAL,
+            stdin=sys.stdin,
+            stdout=sys.stdout,
+        )
+    except KeypadError as error:
+        raise _refused(error) from None
+    raise typer.Exit(code)
+
+
+@device_app.command("type")
+def device_type(
+    serial: SerialOption,
+    digits: Annotated[str, typer.Argument(help="What the customer types, for example the digits of an SMS.")],
+    data_dir: DataDirOption = DATA_DIR,
+) -> None:
+    """Type on the keypad of a running device of `payg up`."""
+    _panel(data_dir, serial, digits)
+
+
+@device_app.command("show")
+def device_show(serial: SerialOption, data_dir: DataDirOption = DATA_DIR) -> None:
+    """Look at a running device of `payg up`: its light, its display, its credit."""
+    _panel(data_dir, serial, None)
+
+
+def _panel(data_dir: Path, serial: str, digits: str | None) -> None:
+    import asyncio
+    import json
+
+    from edge.panel.client import PanelError, show, type_keys
+
+    try:
+        call = show(data_dir, serial) if digits is None else type_keys(data_dir, serial, digits)
+        typer.echo(json.dumps(asyncio.run(call)))
+    except PanelError as error:
+        raise _refused(error) from None
+
+
+def _refused(error: Exception) -> typer.Exit:
+    typer.echo(f"payg: {error}", err=True)
+    return typer.Exit(2)
+
+
+def main() -> None:
+    """The `payg` command."""
+    app()

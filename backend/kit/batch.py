@@ -45,7 +45,7 @@ class WriteBatch(Generic[Request, Answer]):
         self._runner: asyncio.Task[None] | None = None
 
     async def submit(self, request: Request) -> Answer:
-        """The decision on `request`, durable. Raises Unavailable if too many wait, or what `decide` raised."""
+        """The decision on `request`, durable. Unavailable if too many wait, or what `decide` raised."""
         if len(self._waiting) >= self._max_waiting:
             raise Unavailable("too many requests are waiting; try again in a moment", retry_after_s=1)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

@@ -1,0 +1,99 @@
+"""A data directory: who may use it now, and the secrets made at its first start.
+
+Development deployments (`payg up`, `payg serve`) keep everything here. Secrets are random, never in the code,
+and readable by their owner alone.
+"""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+from backend.kit.runtime import Entropy, token_hex
+
+SECRETS = "secrets.json"
+
+
+class DataDirError(Exception):
+    """The folder can't be used; the text says what to do."""
+
+
+class DataDir:
+    """Opens (and makes) `path`, and holds its locks until the process ends.
+
+    `users` are what runs here, one lock each: two processes with the same service on one folder would both
+    believe to be the only writer of its SQLite file.
+    """
+
+    def __init__(self, path: Path, users: tuple[str, ...], entropy: Entropy):
+        self.path = path
+        self._entropy = entropy
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataDirError(f"{path} can't be made ({error.strerror}); name another --data-dir") from error
+        self._locks = [_lock(path, user) for user in users]
+        with self._locked("secrets"):
+            self._secrets = self._load()
+
+    def secret(self, name: str, size: int = 16) -> str:
+        """The secret of that name in hex, made and stored when it is asked for first."""
+        if name not in self._secrets:
+            with self._locked("secrets"):
+                self._secrets = self._load()
+                self._secrets.setdefault(name, token_hex(self._entropy, size))
+                write_private(self.path / SECRETS, self._secrets)
+        return self._secrets[name]
+
+    def _load(self) -> dict[str, str]:
+        file = self.path / SECRETS
+        if not file.exists():
+            return {}
+        try:
+            content: dict[str, str] = json.loads(file.read_text())
+        except ValueError as error:
+            raise DataDirError(f"{file} is damaged; restore it, or start with another --data-dir") from error
+        return content
+
+    def _locked(self, user: str) -> "_Lock":
+        return _Lock(self.path / f".{user}.lock", wait=True)
+
+
+class _Lock:
+    """An advisory lock on a file; the kernel frees it when the process dies, however it dies."""
+
+    def __init__(self, path: Path, *, wait: bool):
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise
+
+    def __enter__(self) -> "_Lock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+def _lock(path: Path, user: str) -> _Lock:
+    try:
+        return _Lock(path / f".{user}.lock", wait=False)
+    except BlockingIOError as error:
+        raise DataDirError(
+            f"{path} is in use: another payg process runs {user} there; stop it, or choose another --data-dir"
+        ) from error
+
+
+def write_private(path: Path, content: object) -> None:
+    """Write JSON that only its owner can read, renamed into place so that nobody sees half of it."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

@@ -1,0 +1,1 @@
+"""Hands and eyes on the running virtual devices: their keypads, displays and lamps over HTTP."""

@@ -1,0 +1,84 @@
+"""What a development world starts with: devices, customers and accounts in Uganda and Rwanda.
+
+Everything follows from the number of a device, its secrets from one random master secret of the data
+directory, so a second start finds the devices of the first.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from protocols.tokens.openpaygo import derive_starting_code
+
+FIRST_SERIAL = 240300126005
+FIRST_REFERENCE = 254543
+FAMILY = "moto"
+FIRST_NAMES = ("John Doe", "Amina Nakato", "Grace Uwase", "Peter Okello", "Claudine Mukamana", "Joseph Ssali")
+
+
+@dataclass(frozen=True, slots=True)
+class MarketSeed:
+    """What the devices of one market share."""
+
+    market: str
+    currency: str
+    business_account: str
+    provider_key: str
+    msisdn_prefix: str
+    price_per_day_subunit: int  # multiples of 100: customers type whole units
+
+
+MARKETS = (
+    MarketSeed("UG", "UGX", "600100", "ug_mtn_mobilemoney", "25677210", 150_000),
+    MarketSeed("RW", "RWF", "400200", "rw_mtn_mobilemoney", "25078830", 50_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSeed:
+    """One device and the family that pays for it. Secrets are hex."""
+
+    serial: str
+    market: str
+    token_family: str
+    secret: str
+    link_key: str
+    password: str
+    starting_code: int
+    account_reference: str
+    business_account: str
+    currency: str
+    provider_key: str
+    msisdn: str
+    price_per_day_subunit: int
+    customer_name: str
+
+
+def device_seeds(number: int, master_secret: bytes) -> list[DeviceSeed]:
+    """The first `number` devices, their markets taking turns."""
+    return [_device_seed(index, master_secret) for index in range(number)]
+
+
+def _device_seed(index: int, master_secret: bytes) -> DeviceSeed:
+    market = MARKETS[index % len(MARKETS)]
+    serial = f"SCBLNX/A/BT/{FIRST_SERIAL + index}"
+
+    def secret(label: str) -> bytes:
+        return hmac.new(master_secret, f"{serial}:{label}".encode(), hashlib.sha256).digest()[:16]
+
+    return DeviceSeed(
+        serial=serial,
+        market=market.market,
+        token_family=FAMILY,
+        secret=secret("token").hex(),
+        link_key=secret("link").hex(),
+        password=secret("password").hex(),
+        starting_code=derive_starting_code(secret("token")),
+        account_reference=str(FIRST_REFERENCE + index),
+        business_account=market.business_account,
+        currency=market.currency,
+        provider_key=market.provider_key,
+        msisdn=f"{market.msisdn_prefix}{index:04d}",
+        price_per_day_subunit=market.price_per_day_subunit,
+        customer_name=FIRST_NAMES[index % len(FIRST_NAMES)],
+    )
