@@ -1,0 +1,43 @@
+"""What `payg up` prints when everything listens: where it is, and what to try, as commands to paste."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+Json = Mapping[str, object]
+
+
+def banner(credentials: Json, data_dir: Path) -> str:
+    """The text; it names no secret, only the file that has them."""
+    http = str(credentials["http"])
+    mqtt = cast("Mapping[str, object]", credentials["mqtt"])
+    device = cast("Sequence[Mapping[str, object]]", credentials["devices"])[0]
+    price = cast(int, device["price_per_day_subunit"]) // 100
+    serial, reference, msisdn = device["serial"], device["account_reference"], device["msisdn"]
+    folder = "" if data_dir == Path("data") else f" --data-dir {data_dir}"
+    file = f"{data_dir}/credentials.json"
+    password = f"""import json; print(json.load(open("{file}"))["mqtt"]["ops"]["password"])"""
+    return f"""
+payg is up. Ctrl-C stops it; the next start finds everything as it is now.
+
+  HTTP       {http}
+             /solarium /momo /mese /mega /moto /m2m, /sandbox/mtn, /sandbox/africastalking, /panel
+  MQTT       {mqtt["host"]}:{mqtt["port"]}, over WebSocket on port {mqtt["ws_port"]}
+  Secrets    {data_dir}/credentials.json
+
+Try, in another terminal:
+
+  # Dial in as a customer of {device["market"]} and pay for 3 days: menu 1, account, amount, 1 to confirm.
+  curl -s {http}/mese/ussd --data-urlencode sessionId=demo-$RANDOM --data-urlencode phoneNumber=+{msisdn} \\
+    --data-urlencode 'serviceCode=*284#' --data-urlencode networkCode=64110 \\
+    --data-urlencode 'text=1*{reference}*{3 * price}*1'
+
+  # The device's light.
+  .venv/bin/payg device show --serial {serial}{folder}
+
+  # Every device's status, as operations see it (any MQTT client will do).
+  mosquitto_sub -h {mqtt["host"]} -p {mqtt["port"]} -u ops -P "$(python3 -c '{password}')" -t 'payg/v1/ops/#' -v
+
+  # Type on the device's keypad: the digits of the SMS are used up already.
+  .venv/bin/payg device type --serial {serial}{folder} 123456789
+"""

@@ -1,0 +1,91 @@
+"""`payg up`: one world in real time, from its start to its end. world.py builds what runs here."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from backend.data_dir import DataDir, DataDirError, write_private
+from backend.kit import logs
+from backend.kit.runtime import SystemClock, SystemEntropy
+from simulator.banner import banner
+from simulator.faults import Faults
+from simulator.invariants import Verdict
+from simulator.ports import PortError, Ports, Wanted, claim
+from simulator.settings import UpSettings
+from simulator.world import World
+
+CREDENTIALS = "credentials.json"
+SERVICES = ("solarium", "momo", "mese", "mega", "moto", "m2m")
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """The options of the command line; port 0 means any free one."""
+
+    http_port: int
+    mqtt_port: int
+    ws_port: int
+    data_dir: Path
+    database_url: str | None
+    devices: int
+    seed: int
+    duration_s: float | None
+
+
+def run(options: UpOptions) -> int:
+    """Run until SIGTERM, Ctrl-C or the duration's end. 0; 1: an invariant is broken; 2: can't start."""
+    settings = UpSettings()
+    logs.configure(as_json=settings.log_json)
+    try:
+        data_dir = DataDir(options.data_dir, ("up", *SERVICES), SystemEntropy())
+        (data_dir.path / CREDENTIALS).unlink(missing_ok=True)
+        wanted = Wanted(options.http_port, options.mqtt_port, options.ws_port)
+        with claim(data_dir.path, settings.host, wanted) as ports:
+            return uvloop.run(_run(options, settings, data_dir, ports))
+    except (DataDirError, PortError, ValueError) as error:
+        print(f"payg: {error}", file=sys.stderr)
+        return 2
+
+
+async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, ports: Ports) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    world = World(
+        data_dir=data_dir,
+        database_url=options.database_url or f"sqlite:///{options.data_dir}",
+        devices=options.devices,
+        seed=options.seed,
+        settings=settings,
+        ports=ports,
+        faults=Faults(die_at=settings.die_at, steps_file=settings.steps_file),
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+    )
+    try:
+        await world.start()
+        write_private(data_dir.path / CREDENTIALS, world.credentials())
+        print(banner(world.credentials(), data_dir.path), flush=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(options.duration_s):
+                await stop.wait()
+        verdicts = await world.check()
+    finally:
+        await world.stop()
+    print(_report(verdicts), flush=True)
+    broken = [verdict for verdict in verdicts if not verdict.holds]
+    if broken:
+        structlog.get_logger().error("invariants.broken", numbers=[verdict.number for verdict in broken])
+    return 1 if broken else 0
+
+
+def _report(verdicts: list[Verdict]) -> str:
+    lines = [f"  {v.number}. {'holds ' if v.holds else 'BROKEN'}  {v.name}: {v.counted}" for v in verdicts]
+    return "\n".join(["", "Invariants", *lines])
