@@ -36,7 +36,8 @@ Try, in another terminal:
   .venv/bin/payg device show --serial {serial}{folder}
 
   # Every device's status, as operations see it (any MQTT client will do).
-  mosquitto_sub -h {mqtt["host"]} -p {mqtt["port"]} -u ops -P "$(python3 -c '{password}')" -t 'payg/v1/ops/#' -v
+  mosquitto_sub -h {mqtt["host"]} -p {mqtt["port"]} -t 'payg/v1/ops/#' -v \\
+    -u ops -P "$(python3 -c '{password}')"
 
   # Type on the device's keypad: the digits of the SMS are used up already.
   .venv/bin/payg device type --serial {serial}{folder} 123456789
