@@ -153,7 +153,9 @@ def device_keypad(
     starting_code: Annotated[
         int | None, typer.Option(help="OpenPAYGO only; default: from the secret.")
     ] = None,
-    count: Annotated[int, typer.Option(min=0, help="The last counter value that the device accepted.")] = 0,
+    count: Annotated[
+        int | None, typer.Option(min=0, help="The last counter value that the device accepted.")
+    ] = None,
     store: Annotated[Path | None, typer.Option(help="Its flash, as a file; an existing one wins.")] = None,
     clock: Annotated[KeypadClock, typer.Option(help="manual: time stands still; a line +3600 moves it.")] = (
         KeypadClock.SYSTEM
@@ -170,7 +172,7 @@ def device_keypad(
             secret_hex=secret,
             starting_code=starting_code,
             count=count,
-            store=store,
+            store=None if store is None else str(store),
             manual_clock=clock is KeypadClock.MANUAL,
             stdin=sys.stdin,
             stdout=sys.stdout,

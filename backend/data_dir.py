@@ -36,17 +36,22 @@ class DataDir:
         with self._locked("secrets"):
             self._secrets = self._load()
 
+    @property
+    def secrets_file(self) -> Path:
+        """Where the secrets are kept."""
+        return self.path / SECRETS
+
     def secret(self, name: str, size: int = 16) -> str:
         """The secret of that name in hex, made and stored when it is asked for first."""
         if name not in self._secrets:
             with self._locked("secrets"):
                 self._secrets = self._load()
                 self._secrets.setdefault(name, token_hex(self._entropy, size))
-                write_private(self.path / SECRETS, self._secrets)
+                write_private(self.secrets_file, self._secrets)
         return self._secrets[name]
 
     def _load(self) -> dict[str, str]:
-        file = self.path / SECRETS
+        file = self.secrets_file
         if not file.exists():
             return {}
         try:

@@ -13,9 +13,13 @@ class ServeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PAYG_", env_file=".env", extra="ignore")
 
-    host: str = Field("127.0.0.1", description="Listen address. Loopback unless you put TLS in front.")
-    log_json: bool = Field(False, description="One JSON object a log line instead of readable ones.")
-    development: bool = Field(True, description="Serve what only development needs, such as Mega's inbox.")
+    host: str = Field(
+        default="127.0.0.1", description="Listen address. Loopback unless you put TLS in front."
+    )
+    log_json: bool = Field(default=False, description="One JSON object a log line instead of readable ones.")
+    development: bool = Field(
+        default=True, description="Serve what only development needs, such as Mega's inbox."
+    )
 
     solarium_url: str = "http://127.0.0.1:8101"
     momo_url: str = "http://127.0.0.1:8102"
@@ -27,13 +31,25 @@ class ServeSettings(BaseSettings):
     mtn_base_url: str = "http://127.0.0.1:8080/sandbox/mtn"
     africastalking_base_url: str = "http://127.0.0.1:8080/sandbox/africastalking"
 
-    master_key: SecretStr | None = Field(None, description="Hex; seals the secrets in the databases.")
+    master_key: SecretStr | None = Field(default=None, description="Hex; seals the secrets in the databases.")
     solarium_api_key: SecretStr | None = None
     momo_api_key: SecretStr | None = None
     moto_api_key: SecretStr | None = None
     m2m_api_key: SecretStr | None = None
     mega_api_key: SecretStr | None = None
-    webhook_secret: SecretStr | None = Field(None, description="Hex; signs M2M's callbacks to Solarium.")
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="Hex; signs M2M's callbacks to Solarium."
+    )
+
+    mtn_subscription_key: SecretStr | None = None
+    mtn_ug_api_user: SecretStr | None = None
+    mtn_ug_api_key: SecretStr | None = None
+    mtn_rw_api_user: SecretStr | None = None
+    mtn_rw_api_key: SecretStr | None = None
+    africastalking_api_key: SecretStr | None = None
+    mega_dlr_secret: SecretStr | None = Field(
+        default=None, description="Path part of the delivery report hooks."
+    )
 
     def url_of(self, service: str) -> str:
         """The base URL of a service."""

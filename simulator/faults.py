@@ -1,17 +1,21 @@
 """Faults on purpose: die at a named step of the path, as a power cut of the whole machine would.
 
-A step is "NAME.METHOD:before" or "NAME.METHOD:after" of a port between two rooms (world.py names them), or a
-step that a part reports itself. `PAYG_UP_DIE_AT=moto.order:after` makes `payg up` kill itself with SIGKILL
-when that step is reached; `PAYG_UP_STEPS=FILE` writes down each step as it is first reached.
+A step is "NAME.METHOD:before" or ":after" of a port between two rooms (world.py names them); of HTTP to
+others it is "NAME.POST.requesttopay:before", the last word of the path. `PAYG_UP_DIE_AT=tokens.order:after`
+makes `payg up` kill itself with SIGKILL when that step is reached, `...:after@5` at the fifth time;
+`PAYG_UP_STEPS_FILE=FILE` writes down each step as it is first reached.
 """
 
 import functools
 import inspect
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, cast
+from urllib.parse import urlsplit
+
+from backend.kit.http import NO_HEADERS, HttpAnswer, HttpClient
 
 Port = TypeVar("Port")
 
@@ -27,7 +31,9 @@ class Faults:
     def __init__(
         self, *, die_at: str | None = None, steps_file: Path | None = None, die: Callable[[], None] = die
     ):
-        self._die_at = die_at
+        step, _, times = (die_at or "").partition("@")
+        self._die_at = step
+        self._die_left = int(times or 1)
         self._steps_file = steps_file
         self._die = die
         self._seen: set[str] = set()
@@ -35,7 +41,9 @@ class Faults:
     def reached(self, step: str) -> None:
         """The path is at `step`."""
         if step == self._die_at:
-            self._die()
+            self._die_left -= 1
+            if self._die_left == 0:
+                self._die()
         if self._steps_file is not None and step not in self._seen:
             self._seen.add(step)
             with self._steps_file.open("a") as file:
@@ -44,6 +52,33 @@ class Faults:
     def tap(self, port: Port, name: str) -> Port:
         """`port`, reporting "NAME.METHOD:before" and ":after" for each asynchronous method called on it."""
         return cast(Port, _Tap(port, name, self))
+
+    def tap_http(self, http: HttpClient, name: str) -> HttpClient:
+        """`http`, reporting each request as a step."""
+        return _HttpTap(http, name, self)
+
+
+class _HttpTap:
+    def __init__(self, http: HttpClient, name: str, faults: Faults):
+        self._http = http
+        self._name = name
+        self._faults = faults
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+        body: bytes = b"",
+        timeout_s: float = 10.0,
+    ) -> HttpAnswer:
+        words = [part for part in urlsplit(url).path.split("/") if part.isalpha()]
+        step = f"{self._name}.{method}.{words[-1] if words else ''}"
+        self._faults.reached(f"{step}:before")
+        answer = await self._http.request(method, url, headers=headers, body=body, timeout_s=timeout_s)
+        self._faults.reached(f"{step}:after")
+        return answer
 
 
 class _Tap:

@@ -5,7 +5,7 @@ Addresses outlive a process: a callback URL that was stored before a crash must 
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class Wanted:
 
 
 @contextmanager
-def claim(folder: Path, host: str, wanted: Wanted) -> Iterator[Ports]:
+def claim(folder: Path, host: str, wanted: Wanted) -> Generator[Ports]:
     """The wanted ports, or for 0 those of the last start in `folder`. PortError when one is in use."""
     last = _remembered(folder / FILE)
     sockets: dict[str, socket.socket] = {}

@@ -11,11 +11,13 @@ class UpSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PAYG_UP_", extra="ignore")
 
-    host: str = Field("127.0.0.1", description="Listen address; the sandboxes belong on loopback.")
-    log_json: bool = Field(False, description="One JSON object a log line instead of readable ones.")
-    status_interval_s: int = Field(10, ge=1, description="How often a simulated device reports.")
+    host: str = Field(default="127.0.0.1", description="Listen address; the sandboxes belong on loopback.")
+    log_json: bool = Field(default=False, description="One JSON object a log line instead of readable ones.")
+    status_interval_s: int = Field(default=10, ge=1, description="How often a simulated device reports.")
     approve_after_s: float = Field(
-        0.2, ge=0, le=300, description="How long a customer takes to enter the PIN."
+        default=0.2, ge=0, le=300, description="How long a customer takes to enter the PIN."
     )
-    die_at: str | None = Field(None, description="A step at which to die by SIGKILL (faults.py).")
-    steps_file: Path | None = Field(None, description="A file to write the steps to that are reached.")
+    die_at: str | None = Field(default=None, description="A step at which to die by SIGKILL (faults.py).")
+    steps_file: Path | None = Field(
+        default=None, description="A file to write the steps to that are reached."
+    )

@@ -24,7 +24,7 @@ class PanelDevice(Protocol):
         """Serial, relay, credit and display as JSON values."""
         ...
 
-    async def type_keys(self, keys: str) -> JsonObject:
+    def type_keys(self, digits: str) -> JsonObject:
         """Type, and what the controller answered."""
         ...
 
@@ -55,7 +55,7 @@ def make_app(devices: Mapping[str, PanelDevice], api_key: str) -> web.Applicatio
 
     async def keypad(request: web.Request) -> web.Response:
         device = device_of(request)
-        return web.json_response(await device.type_keys(_keys(await request.read())))
+        return web.json_response(device.type_keys(_keys(await request.read())))
 
     app = web.Application(middlewares=[guard], client_max_size=MAX_BODY)
     app.add_routes(

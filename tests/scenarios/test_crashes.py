@@ -32,7 +32,7 @@ STEPS = [
     *("aggregator.POST.messaging:before", "aggregator.POST.messaging:after"),
     *("m2m_feed.confirm:before", "m2m_feed.confirm:after"),
     *("ingest.ingest:before@5", "ingest.ingest:after@5"),
-    *("callback.POST.m2m:before", "callback.POST.m2m:after"),
+    *("callback.POST.callback:before", "callback.POST.callback:after"),
 ]
 
 

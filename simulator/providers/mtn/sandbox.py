@@ -1,35 +1,20 @@
-"""MTN MoMo Collections, locally (spec/providers.md, section 2; production mode, resolutions 26).
+"""What the provider does: users, tokens, requests to pay, deciding customers, callbacks. HTTP: routes.py."""
 
-    POST /v1_0/apiuser · GET /v1_0/apiuser/{id} · POST /v1_0/apiuser/{id}/apikey
-    POST /collection/token/ · POST /collection/v1_0/requesttopay · GET /collection/v1_0/requesttopay/{ref}
-    GET /collection/v1_0/account/balance · GET /collection/v1_0/accountholder/msisdn/{m}/active
-
-The customer decides by himself after `approve_after_s`; what he decides stands in OUTCOMES, by his number.
-The decision is an outbox row, and so is the one callback: both outlive the process.
-"""
-
-import base64
-import binascii
 import hmac
-import re
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated
 
 import msgspec
-from aiohttp import web
 from sqlalchemy import Connection
 
 from backend.kit.database import Database
-from backend.kit.errors import BackendError, BadRequest
+from backend.kit.errors import BackendError
 from backend.kit.http import HttpClient
 from backend.kit.outbox import Dispatcher, Done, Leased, Outcome, Outgoing
 from backend.kit.runtime import Clock, Entropy, token_hex
-from backend.kit.web import JSON, application, empty_response, json_response, read_json
-from simulator.providers import is_loopback
-from simulator.providers.mtn_store import FAILED, PENDING, SUCCESSFUL, ApiUser, Collection, MtnStore
+from backend.kit.web import JSON
+from simulator.providers.mtn.store import FAILED, PENDING, SUCCESSFUL, ApiUser, Collection, MtnStore
 
 CURRENCIES = {"mtnuganda": "UGX", "mtnrwanda": "RWF", "sandbox": "EUR"}
 TOKEN_LIFE_S = 3600
@@ -59,26 +44,6 @@ OUTCOMES = {
 ONGOING = "46733123453"  # never decides
 DELAYED = "46733123454"
 BARE_REASONS = frozenset(("APPROVAL_REJECTED", "EXPIRED"))  # sent as a string; the others as an object
-
-Short = Annotated[str, msgspec.Meta(max_length=160, pattern=r"^[^\x00]*\Z")]
-
-
-class _NewUser(msgspec.Struct):
-    providerCallbackHost: Short = ""  # noqa: N815 - the wire's name
-
-
-class _Payer(msgspec.Struct):
-    partyIdType: str  # noqa: N815 - the wire's name
-    partyId: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6,15}\Z")]  # noqa: N815 - the wire's name
-
-
-class _RequestToPay(msgspec.Struct):
-    amount: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,2})?\Z")]
-    currency: Short
-    externalId: Short  # noqa: N815 - the wire's name
-    payer: _Payer
-    payerMessage: Short = ""  # noqa: N815 - the wire's name
-    payeeNote: Short = ""  # noqa: N815 - the wire's name
 
 
 class MtnError(BackendError):
@@ -147,7 +112,7 @@ class MtnSandbox:
 
     def check_subscription(self, key: str) -> bool:
         """Whether `key` is the subscription key."""
-        return hmac.compare_digest(key.encode(), self._config.subscription_key.encode())
+        return hmac.compare_digest(_bytes(key), _bytes(self._config.subscription_key))
 
     async def create_user(self, api_user: str, callback_host: str) -> bool:
         """Whether the API user is new."""
@@ -169,7 +134,7 @@ class MtnSandbox:
         return api_key
 
     async def token(self, basic: str, target_environment: str) -> str | None:
-        """An access token for `Basic` credentials, or None if they are wrong. MtnError: another environment."""
+        """An access token for `Basic` credentials; None: they are wrong. MtnError: another environment."""
         api_user, _, api_key = basic.partition(":")
         user = await self._database.read(lambda c: self._store.user(c, api_user))
         if (
@@ -187,6 +152,8 @@ class MtnSandbox:
 
     async def bearer(self, access_token: str) -> tuple[str, str] | None:
         """Environment and callback host of a valid token."""
+        if not access_token.isascii():
+            return None
         now_ms = self._clock.now_ms()
         return await self._database.read(lambda c: self._store.bearer(c, access_token, now_ms))
 
@@ -252,6 +219,10 @@ class MtnSandbox:
         return Done()
 
 
+def _bytes(header: str) -> bytes:
+    return header.encode("utf-8", "surrogateescape")
+
+
 def status_body(collection: Collection) -> dict[str, object]:
     """What a status answer and a callback say."""
     body: dict[str, object] = {
@@ -270,162 +241,3 @@ def status_body(collection: Collection) -> dict[str, object]:
         bare = collection.reason in BARE_REASONS
         body["reason"] = collection.reason if bare else {"code": collection.reason, "message": text}
     return body
-
-
-def make_app(sandbox: MtnSandbox) -> web.Application:
-    """The provider's HTTP interface."""
-    routes = _Routes(sandbox)
-    return application(
-        [
-            web.post("/v1_0/apiuser", routes.create_user),
-            web.get("/v1_0/apiuser/{api_user}", routes.user),
-            web.post("/v1_0/apiuser/{api_user}/apikey", routes.create_api_key),
-            web.post("/collection/token/", routes.token),
-            web.post("/collection/v1_0/requesttopay", routes.request_to_pay),
-            web.get("/collection/v1_0/requesttopay/{reference_id}", routes.status),
-            web.get("/collection/v1_0/account/balance", routes.balance),
-            web.get("/collection/v1_0/accountholder/msisdn/{msisdn}/active", routes.active),
-        ],
-        render=_render,
-        service="sandbox-mtn",
-    )
-
-
-def _render(error: BackendError) -> web.Response:
-    if isinstance(error, _Gateway):
-        body: dict[str, object] = {"statusCode": error.status, "message": error.detail}
-        return json_response(body, status=error.status)
-    return json_response({"code": error.code.upper(), "message": error.detail}, status=error.status)
-
-
-class _Gateway(BackendError):
-    """401 of the API gateway in front of the provider."""
-
-    status = 401
-
-
-class _Routes:
-    def __init__(self, sandbox: MtnSandbox):
-        self._sandbox = sandbox
-
-    async def create_user(self, request: web.Request) -> web.Response:
-        self._gateway(request)
-        body = await read_json(request, _NewUser)
-        if not await self._sandbox.create_user(_reference(request), body.providerCallbackHost):
-            raise _duplicate()
-        return empty_response(201)
-
-    async def user(self, request: web.Request) -> web.Response:
-        self._gateway(request)
-        user = await self._sandbox.user(request.match_info["api_user"])
-        return json_response(
-            {"providerCallbackHost": user.callback_host, "targetEnvironment": user.target_environment}
-        )
-
-    async def create_api_key(self, request: web.Request) -> web.Response:
-        self._gateway(request)
-        api_key = await self._sandbox.create_api_key(request.match_info["api_user"])
-        return json_response({"apiKey": api_key}, status=201)
-
-    async def token(self, request: web.Request) -> web.Response:
-        self._gateway(request)
-        environment = request.headers.get("X-Target-Environment", "")
-        try:
-            token = await self._sandbox.token(_basic(request), environment)
-        except MtnError:
-            message = "Invalid or missing X-Target-Environment header"
-            return json_response({"error": message}, status=400)
-        if token is None:
-            return json_response({"error": "invalid_client"}, status=401)
-        answer = {"access_token": token, "token_type": "access_token", "expires_in": TOKEN_LIFE_S}
-        return json_response(answer)
-
-    async def request_to_pay(self, request: web.Request) -> web.Response:
-        environment, callback_host = await self._authorize(request)
-        reference_id = _reference(request)
-        body = await read_json(request, _RequestToPay)
-        callback_url = request.headers.get("X-Callback-Url", "")
-        _check(body, environment, callback_url, callback_host)
-        collection = Collection(
-            reference_id=reference_id,
-            target_environment=environment,
-            amount=body.amount,
-            currency=body.currency,
-            external_id=body.externalId,
-            payer=body.payer.partyId,
-            payer_message=body.payerMessage,
-            payee_note=body.payeeNote,
-            callback_url=callback_url,
-        )
-        if not await self._sandbox.request_to_pay(collection):
-            raise _duplicate()
-        return empty_response(202)
-
-    async def status(self, request: web.Request) -> web.Response:
-        environment, _ = await self._authorize(request)
-        collection = await self._sandbox.collection(request.match_info["reference_id"], environment)
-        return json_response(status_body(collection))
-
-    async def balance(self, request: web.Request) -> web.Response:
-        environment, _ = await self._authorize(request)
-        balance = await self._sandbox.balance(environment)
-        return json_response({"availableBalance": balance, "currency": CURRENCIES[environment]})
-
-    async def active(self, request: web.Request) -> web.Response:
-        await self._authorize(request)
-        return json_response({"result": request.match_info["msisdn"] != "46733123455"})
-
-    def _gateway(self, request: web.Request) -> None:
-        if "python-requests" in request.headers.get("User-Agent", ""):
-            raise MtnError(403, "FORBIDDEN", "Forbidden")
-        if not self._sandbox.check_subscription(request.headers.get("Ocp-Apim-Subscription-Key", "")):
-            raise _Gateway("Access denied due to invalid subscription key. Provide a valid key.")
-
-    async def _authorize(self, request: web.Request) -> tuple[str, str]:
-        """Environment and callback host of the caller."""
-        self._gateway(request)
-        scheme, _, access_token = request.headers.get("Authorization", "").partition(" ")
-        found = await self._sandbox.bearer(access_token) if scheme == "Bearer" else None
-        if found is None:
-            raise _Gateway("Unauthorized")
-        if request.headers.get("X-Target-Environment") != found[0]:
-            message = "Access to target environment is forbidden."
-            raise MtnError(500, "NOT_ALLOWED_TARGET_ENVIRONMENT", message)
-        return found
-
-
-def _check(body: _RequestToPay, environment: str, callback_url: str, callback_host: str) -> None:
-    if body.payer.partyIdType != "MSISDN" or Decimal(body.amount) <= 0:
-        raise BadRequest("payer or amount is not valid")
-    if body.currency != CURRENCIES[environment]:
-        raise MtnError(500, "INVALID_CURRENCY", "Currency not supported.")
-    if environment != "sandbox" and "." in body.amount:
-        raise BadRequest(f"{body.currency} has no decimals")
-    host = re.match(r"https?://([^/:]+|\[[^\]]+\])(:\d+)?(/|$)", callback_url)
-    if callback_url and not (host and host[1] == callback_host and is_loopback(callback_url)):
-        message = "Callback URL with different host name than configured for API user"
-        raise MtnError(500, "INVALID_CALLBACK_URL_HOST", message)
-    if body.payer.partyId in REFUSALS:
-        raise MtnError(*REFUSALS[body.payer.partyId])
-
-
-def _reference(request: web.Request) -> str:
-    text = request.headers.get("X-Reference-Id", "")
-    try:
-        if uuid.UUID(text).version == 4:
-            return text.lower()
-    except ValueError:
-        pass
-    raise BadRequest("X-Reference-Id is no version 4 UUID")
-
-
-def _basic(request: web.Request) -> str:
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-    try:
-        return base64.b64decode(encoded, validate=True).decode() if scheme == "Basic" else ""
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return ""
-
-
-def _duplicate() -> MtnError:
-    return MtnError(409, "RESOURCE_ALREADY_EXIST", "Duplicated reference id. Creation of resource failed.")

@@ -1,0 +1,156 @@
+"""`payg serve`: one service in a process of its own, at the root path; the others are reached over HTTP.
+
+build.py says what a service is made of; `payg up` (simulator/world.py) builds all of them in one process.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import uvloop
+from aiohttp import web
+
+from backend import build
+from backend.build import Site
+from backend.data_dir import DataDir, DataDirError
+from backend.kit import logs
+from backend.kit.database import open_database
+from backend.kit.http import AiohttpClient
+from backend.kit.runtime import SystemClock, SystemEntropy
+from backend.m2m.client import M2mClient
+from backend.m2m.routes import make_app as m2m_app
+from backend.mega.client import MegaClient
+from backend.mega.routes import make_app as mega_app
+from backend.mese.routes import make_app as mese_app
+from backend.momo.client import MomoClient
+from backend.momo.routes import make_app as momo_app
+from backend.moto.client import MotoClient
+from backend.moto.routes import make_app as moto_app
+from backend.settings import ServeSettings
+from backend.solarium.client import SolariumClient
+from backend.solarium.orders import Partners
+from backend.solarium.routes import make_app as solarium_app
+
+
+class Service(Protocol):
+    """What every service offers to a composition root."""
+
+    async def start(self) -> None:
+        """Migrate, load, take up what was left."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop at once."""
+        ...
+
+
+class Keyed(Service, Protocol):
+    """A service whose callers have API keys."""
+
+    def install_key(self, *, key: str, client: str) -> Awaitable[None]:
+        """Make a key valid."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A service and its application; `keyed` is the service again, if it takes API keys."""
+
+    service: Service
+    app: web.Application
+    keyed: Keyed | None
+
+
+def run(service: str, *, port: int, data_dir: Path, database_url: str | None) -> int:
+    """Serve until SIGTERM or Ctrl-C. 0; 2: it can't start, and why is printed."""
+    settings = ServeSettings()
+    logs.configure(as_json=settings.log_json)
+    try:
+        folder = DataDir(data_dir, (service,), SystemEntropy())
+        return uvloop.run(_serve(service, port, folder, database_url or f"sqlite:///{data_dir}", settings))
+    except (DataDirError, ValueError) as error:
+        print(f"payg: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"payg: --port {port} can't be had ({error.strerror}); name another (0: any)", file=sys.stderr)
+    return 2
+
+
+async def _serve(service: str, port: int, folder: DataDir, url: str, settings: ServeSettings) -> int:
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    http = AiohttpClient()
+    database = open_database(url, service)
+    site = Site(
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+        http=http,
+        database=lambda _: database,
+        secret=lambda name: settings.secret_of(name) or folder.secret(name),
+        url_of=settings.url_of,
+        mtn_base_url=settings.mtn_base_url,
+        africastalking_base_url=settings.africastalking_base_url,
+        development=settings.development,
+    )
+    served = _build(service, site)
+    runner = web.AppRunner(served.app, access_log=None)
+    try:
+        await served.service.start()
+        if served.keyed is not None:
+            await served.keyed.install_key(key=site.secret(f"{service}_api_key"), client="first")
+        await runner.setup()
+        await web.TCPSite(runner, settings.host, port).start()
+        host, real_port = runner.addresses[0][:2]
+        print(f"{service} listens on http://{host}:{real_port}", flush=True)
+        if served.keyed is not None:
+            print(
+                f"its API key: {service}_api_key in {folder.secrets_file}, unless the environment set it",
+                flush=True,
+            )
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        await served.service.stop()
+        await http.close()
+        await database.close()
+    return 0
+
+
+def _build(service: str, site: Site) -> Served:
+    def key(name: str) -> str:
+        return site.secret(f"{name}_api_key")
+
+    match service:
+        case "moto":
+            moto = build.build_moto(site)
+            return Served(moto, moto_app(moto, moto.keys), moto)
+        case "m2m":
+            m2m = build.build_m2m(site)
+            return Served(m2m, m2m_app(m2m, m2m.keys), m2m)
+        case "mega":
+            mega = build.build_mega(site)
+            return Served(mega, mega_app(mega, mega.keys), mega)
+        case "solarium":
+            partners = Partners(
+                tokens=MotoClient(http=site.http, base_url=site.url_of("moto"), api_key=key("moto")),
+                commands=M2mClient(http=site.http, base_url=site.url_of("m2m"), api_key=key("m2m")),
+                sms=MegaClient(http=site.http, base_url=site.url_of("mega"), api_key=key("mega")),
+            )
+            solarium = build.build_solarium(site, partners)
+            return Served(solarium, solarium_app(solarium, solarium.keys), solarium)
+        case "momo":
+            billing = SolariumClient(
+                http=site.http, base_url=site.url_of("solarium"), api_key=key("solarium")
+            )
+            momo = build.build_momo(site, billing)
+            return Served(momo, momo_app(momo, momo.keys), momo)
+        case "mese":
+            payments = MomoClient(http=site.http, base_url=site.url_of("momo"), api_key=key("momo"))
+            mese = build.build_mese(site, payments)
+            return Served(mese, mese_app(mese), None)
+        case _:
+            raise ValueError(f"no service {service!r}")

@@ -1,0 +1,303 @@
+"""A whole world in one process: broker, services, bridge, provider sandboxes, devices. `payg up` runs it.
+
+The composition root: the services get one another as their ports, through `faults`, which can die between any
+two of them. Clock, entropy and HTTP are arguments of everything that is built here.
+"""
+
+import hmac
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Literal
+
+import structlog
+from aiohttp import web
+
+from backend import build
+from backend.build import MTN_TARGETS, Site
+from backend.data_dir import DataDir
+from backend.kit.database import Database, open_database
+from backend.kit.http import AiohttpClient, HttpClient
+from backend.kit.runtime import Clock, Entropy
+from backend.m2m.routes import make_app as m2m_app
+from backend.m2m.service import M2mService
+from backend.mega.routes import make_app as mega_app
+from backend.mese.routes import make_app as mese_app
+from backend.momo.routes import make_app as momo_app
+from backend.moto.routes import make_app as moto_app
+from backend.solarium.orders import Partners
+from backend.solarium.routes import make_app as solarium_app
+from backend.solarium.service import NewAccount
+from bridge.bridge import Bridge
+from edge.broker import EmbeddedBroker, Login
+from edge.panel.app import make_app as panel_app
+from simulator import invariants
+from simulator.development import DeviceSeed, device_seeds
+from simulator.faults import Faults
+from simulator.fleet import Fleet
+from simulator.invariants import Verdict
+from simulator.ports import Ports
+from simulator.providers.africastalking.routes import make_app as africastalking_app
+from simulator.providers.africastalking.sandbox import AfricasTalkingConfig, AfricasTalkingSandbox
+from simulator.providers.mtn.routes import make_app as mtn_app
+from simulator.providers.mtn.sandbox import MtnSandbox, MtnSandboxConfig
+from simulator.providers.mtn.store import ApiUser
+from simulator.settings import UpSettings
+
+OPS: Literal["ops"] = "ops"
+BRIDGE: Literal["bridge"] = "bridge"
+CLIENT_ID = "development"  # of Solarium's external API
+INSTALLED_FOR = "development"
+HTTP_GRACE_S = 1.0  # for requests that are being answered when everything stops
+
+
+class World:
+    """Everything, built and wired; `start` makes it listen, `stop` ends it within a few seconds."""
+
+    def __init__(
+        self,
+        *,
+        data_dir: DataDir,
+        database_url: str,
+        devices: int,
+        seed: int,
+        settings: UpSettings,
+        ports: Ports,
+        faults: Faults,
+        clock: Clock,
+        entropy: Entropy,
+    ):
+        self._data_dir = data_dir
+        self._settings = settings
+        self._ports = ports
+        self._databases: dict[str, Database] = {}
+        self._database_url = database_url
+        self._http = AiohttpClient()
+        self._base = f"http://{ports.host}:{ports.http}"
+        self._seeds = device_seeds(devices, bytes.fromhex(data_dir.secret("devices", 32)))
+        self._log = structlog.get_logger()
+        self._build_sandboxes(clock, entropy)
+        self._build_services(faults, clock, entropy)
+        self.broker = EmbeddedBroker(
+            logins=_Logins(self.m2m, {OPS: self._secret("ops"), BRIDGE: self._secret("bridge")}),
+            log=self._log,
+            host=ports.host,
+            mqtt_port=ports.mqtt,
+            ws_port=ports.ws,
+        )
+        self.bridge = Bridge(
+            host=ports.host,
+            port=ports.mqtt,
+            username=BRIDGE,
+            password=self._secret("bridge"),
+            client_id="payg-bridge",
+            ingest=faults.tap(self.m2m, "ingest"),
+            feeds=[faults.tap(self.m2m.feed, "m2m_feed"), faults.tap(self.solarium.feed, "payment_feed")],
+            log=self._log,
+        )
+        self.fleet = Fleet(
+            seeds=self._seeds,
+            folder=data_dir.path / "devices",
+            host=ports.host,
+            port=ports.mqtt,
+            status_interval_s=settings.status_interval_s,
+            clock=clock,
+            rng=random.Random(seed),  # noqa: S311 - weather and jitter of a simulation
+        )
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=HTTP_GRACE_S)
+
+    async def start(self) -> None:
+        """Open everything, in the order in which the parts need one another."""
+        for service in (*self._sandboxes, *self._services):
+            await service.start()
+        await self._install()
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._ports.http_socket).start()
+        await self.broker.start()
+        await self.bridge.start()
+        await self.bridge.ready()
+        await self.fleet.start()
+
+    async def stop(self) -> None:
+        """Close everything, the devices first; whatever is under way goes on at the next start."""
+        for stop in (self.fleet.stop, self.bridge.stop, self.broker.stop, self._runner.cleanup):
+            await self._stopped(stop)
+        for service in (*self._services, *self._sandboxes):
+            await self._stopped(service.stop)
+        await self._http.close()
+        for database in self._databases.values():
+            await database.close()
+
+    async def check(self) -> list[Verdict]:
+        """The invariants, as they are now."""
+        return await invariants.check(self)
+
+    def credentials(self) -> dict[str, object]:
+        """What credentials.json holds: addresses and development secrets."""
+        return {
+            "http": self._base,
+            "mqtt": {
+                "host": self._ports.host,
+                "port": self._ports.mqtt,
+                "ws_port": self._ports.ws,
+                "ops": {"username": OPS, "password": self._secret("ops")},
+                "bridge": {"username": BRIDGE, "password": self._secret("bridge")},
+            },
+            "solarium": {
+                "api_key": self._secret("solarium_api_key"),
+                "client_id": CLIENT_ID,
+                "client_secret": self._secret("solarium_client_secret"),
+            },
+            **{
+                name: {"api_key": self._secret(f"{name}_api_key")} for name in ("momo", "moto", "m2m", "mega")
+            },
+            "panel": {"api_key": self._secret("panel_api_key")},
+            "devices": [asdict(seed) for seed in self._seeds],
+        }
+
+    def _secret(self, name: str) -> str:
+        return self._data_dir.secret(name)
+
+    def _database(self, name: str) -> Database:
+        if name not in self._databases:
+            self._databases[name] = open_database(self._database_url, name)
+        return self._databases[name]
+
+    def _build_sandboxes(self, clock: Clock, entropy: Entropy) -> None:
+        site = self._site(self._http, clock, entropy)
+        self.mtn = MtnSandbox(
+            database=self._database("sandbox_mtn"),
+            clock=clock,
+            entropy=entropy,
+            http=self._http,
+            config=MtnSandboxConfig(
+                subscription_key=site.secret("mtn_subscription_key"),
+                users=[
+                    ApiUser(site.mtn_api_user(market), target, self._ports.host, site.mtn_api_key(market))
+                    for market, target in MTN_TARGETS.items()
+                ],
+                approve_after_s=self._settings.approve_after_s,
+            ),
+        )
+        self.africastalking = AfricasTalkingSandbox(
+            database=self._database("sandbox_africastalking"),
+            clock=clock,
+            entropy=entropy,
+            http=self._http,
+            config=AfricasTalkingConfig(
+                username=build.AFRICASTALKING_USER,
+                api_key=site.secret("africastalking_api_key"),
+                dlr_url=f"{self._base}/mega/hooks/africastalking/dlr/{site.secret('mega_dlr_secret')}",
+            ),
+        )
+        self._sandboxes = (self.mtn, self.africastalking)
+
+    def _build_services(self, faults: Faults, clock: Clock, entropy: Entropy) -> None:
+        def site(name: str) -> Site:
+            return self._site(faults.tap_http(self._http, name), clock, entropy)
+
+        self.moto = build.build_moto(site("moto"))
+        self.m2m = build.build_m2m(site("callback"))
+        self.mega = build.build_mega(site("aggregator"))
+        self.solarium = build.build_solarium(
+            site("solarium"),
+            Partners(
+                tokens=faults.tap(self.moto, "tokens"),
+                commands=faults.tap(self.m2m, "commands"),
+                sms=faults.tap(self.mega, "sms"),
+            ),
+        )
+        self.momo = build.build_momo(site("provider"), faults.tap(self.solarium, "billing"))
+        self.mese = build.build_mese(site("mese"), faults.tap(self.momo, "payments"))
+        self._services = (self.moto, self.m2m, self.mega, self.solarium, self.momo, self.mese)
+
+    def _site(self, http: HttpClient, clock: Clock, entropy: Entropy) -> Site:
+        return Site(
+            clock=clock,
+            entropy=entropy,
+            http=http,
+            database=self._database,
+            secret=self._secret,
+            url_of=lambda service: f"{self._base}/{service}",
+            mtn_base_url=f"{self._base}/sandbox/mtn",
+            africastalking_base_url=f"{self._base}/sandbox/africastalking",
+            development=True,
+        )
+
+    def _application(self) -> web.Application:
+        root = web.Application()
+        for path, app in (
+            ("/solarium", solarium_app(self.solarium, self.solarium.keys)),
+            ("/momo", momo_app(self.momo, self.momo.keys)),
+            ("/mese", mese_app(self.mese)),
+            ("/mega", mega_app(self.mega, self.mega.keys)),
+            ("/moto", moto_app(self.moto, self.moto.keys)),
+            ("/m2m", m2m_app(self.m2m, self.m2m.keys)),
+            ("/sandbox/mtn", mtn_app(self.mtn)),
+            ("/sandbox/africastalking", africastalking_app(self.africastalking)),
+            ("/panel", panel_app(self.fleet.devices, self._secret("panel_api_key"))),
+        ):
+            root.add_subapp(path, app)
+        return root
+
+    async def _install(self) -> None:
+        """Keys, clients, accounts and devices; what is there already stays as it is."""
+        for name, service in (
+            ("solarium", self.solarium),
+            ("momo", self.momo),
+            ("moto", self.moto),
+            ("m2m", self.m2m),
+            ("mega", self.mega),
+        ):
+            await service.install_key(key=self._secret(f"{name}_api_key"), client=INSTALLED_FOR)
+        await self.solarium.install_client(CLIENT_ID, self._secret("solarium_client_secret"))
+        await self.solarium.register_accounts([_account(seed) for seed in self._seeds])
+        for seed in self._seeds:
+            await self.moto.register(
+                serial=seed.serial,
+                secret_hex=seed.secret,
+                family=seed.token_family,
+                market=seed.market,
+                starting_code=None,
+            )
+            await self.m2m.register(
+                serial=seed.serial, market=seed.market, link_key_hex=seed.link_key, password=seed.password
+            )
+
+    async def _stopped(self, stop: Callable[[], Awaitable[None]]) -> None:
+        """Run one stop; a part that fails to stop must not keep the others running."""
+        try:
+            await stop()
+        except Exception as error:  # noqa: BLE001 - the outermost edge of a stop
+            self._log.error("world.stop_failed", part=getattr(stop, "__qualname__", "?"), error=repr(error))
+
+
+class _Logins:
+    """Who may log in to the broker: devices as m2m knows them, operations and the bridge."""
+
+    def __init__(self, m2m: M2mService, passwords: Mapping[Literal["ops", "bridge"], str]):
+        self._m2m = m2m
+        self._passwords = dict(passwords)
+
+    async def verify(self, username: str, password: str) -> Login | None:
+        """See edge.broker.Logins."""
+        if username == OPS or username == BRIDGE:  # noqa: PLR1714, SIM109 - the narrowing that pyright knows
+            right = hmac.compare_digest(password.encode(), self._passwords[username].encode())
+            return Login(username) if right else None
+        serial = await self._m2m.verify_login(username, password)
+        return None if serial is None else Login("device", serial)
+
+
+def _account(seed: DeviceSeed) -> NewAccount:
+    return NewAccount(
+        reference=seed.account_reference,
+        business_account=seed.business_account,
+        provider_key=seed.provider_key,
+        currency=seed.currency,
+        market=seed.market,
+        customer_name=seed.customer_name,
+        msisdn=seed.msisdn,
+        device=seed.serial,
+        price_per_day_subunit=seed.price_per_day_subunit,
+        token_family=seed.token_family,
+    )
