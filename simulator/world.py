@@ -33,9 +33,10 @@ from edge.broker import EmbeddedBroker, Login
 from edge.panel.app import make_app as panel_app
 from simulator import invariants
 from simulator.development import DeviceSeed, device_seeds
+from simulator.diary import Diary
 from simulator.faults import Faults
 from simulator.fleet import Fleet
-from simulator.invariants import Verdict
+from simulator.invariants import Picture, Verdict
 from simulator.ports import Ports
 from simulator.providers.africastalking.routes import make_app as africastalking_app
 from simulator.providers.africastalking.sandbox import AfricasTalkingConfig, AfricasTalkingSandbox
@@ -76,6 +77,7 @@ class World:
         self._base = f"http://{ports.host}:{ports.http}"
         self._seeds = device_seeds(devices, bytes.fromhex(data_dir.secret("devices", 32)))
         self._log = structlog.get_logger()
+        self._diary = Diary(data_dir.path)
         self._build_sandboxes(clock, entropy)
         self._build_services(faults, clock, entropy)
         self.broker = EmbeddedBroker(
@@ -117,6 +119,7 @@ class World:
         await self.bridge.start()
         await self.bridge.ready()
         await self.fleet.start()
+        self._diary.started()
 
     async def stop(self) -> None:
         """Close everything, the devices first; whatever is under way goes on at the next start."""
@@ -127,10 +130,24 @@ class World:
         await self._http.close()
         for database in self._databases.values():
             await database.close()
+        self._diary.stopped()
 
     async def check(self) -> list[Verdict]:
-        """The invariants, as they are now."""
+        """The invariants."""
         return await invariants.check(self)
+
+    async def picture(self) -> Picture:
+        """See invariants.Witness."""
+        return Picture(
+            solarium=await self.solarium.audit(),
+            m2m=await self.m2m.audit(),
+            momo=await self.momo.audit(),
+            mega=await self.mega.audit(),
+            lamps=self.fleet.lamps(),
+            broker=self.broker.counters,
+            starts=self._diary.starts,
+            clean_stops=self._diary.clean_stops,
+        )
 
     def credentials(self) -> dict[str, object]:
         """What credentials.json holds: addresses and development secrets."""

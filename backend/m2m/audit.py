@@ -1,0 +1,89 @@
+"""What the invariants 4 to 6 (DESIGN.md) are checked against, counted from the database."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from backend.m2m import callbacks
+from backend.m2m.store import Store
+from protocols.magicbox import wire
+
+ADDITIVE = (wire.TOKEN_COMMAND_ADD_TIME, wire.TOKEN_COMMAND_UNLOCK_RELATIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRecords:
+    """stored: kept. evicted: numbers that only a gap accounts for. missing: neither, below the highest."""
+
+    stored: int
+    evicted: int
+    missing: int
+    highest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """counters: what this process took since it started; the rest is from the database."""
+
+    devices: int
+    commands: Mapping[str, int]
+    dead_callbacks: int
+    records: Mapping[str, DeviceRecords]
+    days_granted: Mapping[str, int]  # by serial: what its token events say that additive tokens added
+    counters: Mapping[str, int]
+
+
+def audit(connection: Connection, store: Store, counters: Mapping[str, int]) -> Audit:
+    """Count; numbers of records start at 1."""
+    gaps = store.all_gaps(connection)
+    return Audit(
+        devices=store.count_devices(connection),
+        commands=store.count_commands(connection),
+        dead_callbacks=store.count_dead_callbacks(connection, callbacks.KIND),
+        records={
+            serial: _records(connection, store, serial, count, gaps.get(serial, []))
+            for serial, count in store.count_records(connection).items()
+        },
+        days_granted=_days_granted(connection, store),
+        counters=dict(counters),
+    )
+
+
+def _days_granted(connection: Connection, store: Store) -> dict[str, int]:
+    granted: dict[str, int] = {}
+    for serial, body in store.token_events(connection):
+        for record in wire.decode_records(body):
+            if (
+                isinstance(record, wire.TokenEvent)
+                and record.result == wire.RESULT_ACCEPTED
+                and record.command in ADDITIVE
+            ):
+                granted[serial] = granted.get(serial, 0) + record.payload
+    return granted
+
+
+def _records(
+    connection: Connection,
+    store: Store,
+    serial: str,
+    count: tuple[int, int],
+    gaps: Sequence[tuple[int, int]],
+) -> DeviceRecords:
+    stored, highest = count
+    evicted = sum(
+        last - first + 1 - store.count_between(connection, serial, first, last)
+        for first, last in _merged(gaps, highest)
+    )
+    return DeviceRecords(stored=stored, evicted=evicted, missing=highest - stored - evicted, highest=highest)
+
+
+def _merged(gaps: Sequence[tuple[int, int]], highest: int) -> list[tuple[int, int]]:
+    """Gaps in order without overlaps, up to the highest record."""
+    merged: list[tuple[int, int]] = []
+    for first, last in gaps:
+        start = max(first, merged[-1][1] + 1) if merged else max(first, 1)
+        end = min(last, highest)
+        if start <= end:
+            merged.append((start, end))
+    return merged

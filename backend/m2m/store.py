@@ -1,0 +1,418 @@
+"""All SQL of `m2m`: devices, commands, records, gaps, for the transactions of the other modules.
+
+Lock order: devices by serial, then commands, then outbox rows.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Index,
+    Insert,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from backend.kit.keys import ApiKeys
+from backend.kit.outbox import DEAD, Outbox
+from backend.m2m.commands import CREATED, OPEN, REPLIED, SENT
+from protocols.magicbox import wire
+from protocols.magicbox.seal import Window
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Key = TypeVar("Key")
+
+CHUNK = 400  # keys in one statement: SQLite takes 32,766 values, PostgreSQL's planner likes few
+
+
+@dataclass(slots=True)
+class Device:
+    """A device's row; ingest.py changes it and gives it back to `save_devices`. `link_key` is sealed.
+
+    status_record: the newest status, in the records table (-1: none yet).
+    """
+
+    serial: str
+    market: str
+    link_key: bytes | None = field(repr=False)
+    password_fingerprint: str | None = field(repr=False)
+    up_epoch: int
+    up_highest: int
+    up_window: int
+    down_epoch: int
+    down_sequence: int
+    online: bool
+    boot_id: int | None
+    last_seen_ms: int | None
+    status_record: int
+
+    def window(self) -> Window:
+        """Which up sequences of `up_epoch` were taken."""
+        return Window(self.up_highest, self.up_window & 0xFFFFFFFFFFFFFFFF)
+
+    def keep(self, window: Window) -> None:
+        """Store a window back; its 64 bits go into a signed column."""
+        self.up_highest = window.highest
+        self.up_window = window.bits - (1 << 64) if window.bits >> 63 else window.bits
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """A command. `argument` is what its record carries, `text` what people see."""
+
+    id: int
+    serial: str
+    name: str
+    argument: str = field(repr=False)
+    text: str = field(repr=False)
+    state: str
+    callback_url: str | None
+    created_at_ms: int
+    sent_at_ms: int | None
+    replied_at_ms: int | None
+    device_response: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommand:
+    """A command to insert."""
+
+    client: str
+    reference: str | None
+    serial: str
+    name: str
+    argument: str = field(repr=False)
+    text: str = field(repr=False)
+    callback_url: str | None
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """A record as it came: `body` is its encoding (wire.py)."""
+
+    serial: str
+    record: int
+    type: int
+    at_ms: int
+    received_at_ms: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    """Records that will never come, first to last."""
+
+    serial: str
+    record: int
+    first: int
+    last: int
+    reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a device answered to a command."""
+
+    command_id: int
+    device_response: str
+
+
+class Store:
+    """Tables and statements."""
+
+    def __init__(self, pepper: bytes):
+        self.metadata = MetaData()
+        self.outbox = Outbox(self.metadata)
+        self.keys = ApiKeys(self.metadata, pepper)
+        self.devices = Table(
+            "devices",
+            self.metadata,
+            Column("serial", Text, primary_key=True),
+            Column("market", Text, nullable=False),
+            Column("link_key", LargeBinary),
+            Column("password_fingerprint", Text),
+            Column("up_epoch", Integer, nullable=False),
+            Column("up_highest", BigInteger, nullable=False),
+            Column("up_window", BigInteger, nullable=False),
+            Column("down_epoch", Integer, nullable=False),
+            Column("down_sequence", BigInteger, nullable=False),
+            Column("online", Boolean, nullable=False),
+            Column("boot_id", BigInteger),
+            Column("last_seen_ms", BigInteger),
+            Column("status_record", BigInteger, nullable=False),
+        )
+        self.commands = Table(
+            "commands",
+            self.metadata,
+            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+            Column("client", Text, nullable=False),
+            Column("reference", Text),
+            Column("serial", Text, nullable=False),
+            Column("name", Text, nullable=False),
+            Column("argument", Text, nullable=False),
+            Column("text", Text, nullable=False),
+            Column("state", Text, nullable=False),
+            Column("callback_url", Text),
+            Column("created_at_ms", BigInteger, nullable=False),
+            Column("sent_at_ms", BigInteger),
+            Column("replied_at_ms", BigInteger),
+            Column("device_response", Text),
+            Column("callback_delivered_at_ms", BigInteger),
+            UniqueConstraint("client", "reference", name="commands_reference"),
+            Index("commands_open", "serial", "state"),
+        )
+        self.records = Table(
+            "records",
+            self.metadata,
+            Column("serial", Text, primary_key=True),
+            Column("record", BigInteger, primary_key=True, autoincrement=False),
+            Column("type", Integer, nullable=False),
+            Column("at_ms", BigInteger, nullable=False),
+            Column("received_at_ms", BigInteger, nullable=False),
+            Column("body", LargeBinary, nullable=False),
+        )
+        self.gaps = Table(
+            "gaps",
+            self.metadata,
+            Column("serial", Text, primary_key=True),
+            Column("record", BigInteger, primary_key=True, autoincrement=False),
+            Column("first", BigInteger, nullable=False),
+            Column("last", BigInteger, nullable=False),
+            Column("reason", Integer, nullable=False),
+        )
+
+    # Devices
+
+    def add_devices(self, connection: Connection, devices: Sequence[Device]) -> None:
+        """Insert devices; serials that are there already stay as they are."""
+        if devices:
+            ordered = sorted(devices, key=lambda device: device.serial)
+            statement = _insert(connection, self.devices)
+            connection.execute(statement, [_values(device) for device in ordered])
+
+    def lock_devices(self, connection: Connection, serials: Collection[str]) -> dict[str, Device]:
+        """The devices of `serials` that exist, locked in the order of their serials."""
+        found: dict[str, Device] = {}
+        for part in _chunks(sorted(serials)):
+            statement = self._select_devices().where(self.devices.c.serial.in_(part))
+            rows = connection.execute(statement.order_by(self.devices.c.serial).with_for_update()).all()
+            found |= {row.serial: Device(*row) for row in rows}
+        return found
+
+    def device(self, connection: Connection, serial: str) -> Device | None:
+        """One device, to read."""
+        row = connection.execute(self._select_devices().where(self.devices.c.serial == serial)).first()
+        return None if row is None else Device(*row)
+
+    def save_devices(self, connection: Connection, devices: Sequence[Device]) -> None:
+        """Write back everything of locked devices but their serials."""
+        if not devices:
+            return
+        rows = [{f"new_{name}": value for name, value in _values(device).items()} for device in devices]
+        values: dict[str, object] = {
+            name.removeprefix("new_"): bindparam(name) for name in rows[0] if name != "new_serial"
+        }
+        statement = update(self.devices).where(self.devices.c.serial == bindparam("new_serial"))
+        connection.execute(statement.values(values), rows)
+
+    def _select_devices(self) -> Select[*tuple[object, ...]]:
+        return select(*(self.devices.c[name] for name in Device.__dataclass_fields__))
+
+    # Commands
+
+    def add_commands(self, connection: Connection, commands: Sequence[NewCommand]) -> list[int]:
+        """Insert commands; their ids, in order."""
+        if not commands:
+            return []
+        statement = insert(self.commands).returning(self.commands.c.id, sort_by_parameter_order=True)
+        rows = [{**_values(command), "state": CREATED} for command in commands]
+        return [int(row.id) for row in connection.execute(statement, rows).all()]
+
+    def by_reference(
+        self, connection: Connection, references: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], CommandRow]:
+        """Commands that were already created under these (client, reference)."""
+        found: dict[tuple[str, str], CommandRow] = {}
+        table = self.commands
+        for part in _chunks(sorted(references)):
+            statement = self._select_commands().add_columns(table.c.client, table.c.reference)
+            rows = connection.execute(
+                statement.where(tuple_(table.c.client, table.c.reference).in_(part))
+            ).all()
+            found |= {(row.client, row.reference): CommandRow(*row[:-2]) for row in rows}
+        return found
+
+    def command(self, connection: Connection, command_id: int) -> CommandRow | None:
+        """One command, to read."""
+        row = connection.execute(self._select_commands().where(self.commands.c.id == command_id)).first()
+        return None if row is None else CommandRow(*row)
+
+    def open_commands(self, connection: Connection, serials: Collection[str]) -> dict[str, list[CommandRow]]:
+        """Created and sent commands by serial, oldest first."""
+        found: dict[str, list[CommandRow]] = {}
+        table = self.commands
+        for part in _chunks(sorted(serials)):
+            statement = self._select_commands().where(table.c.serial.in_(part), table.c.state.in_(OPEN))
+            for row in connection.execute(statement.order_by(table.c.id)).all():
+                found.setdefault(row.serial, []).append(CommandRow(*row))
+        return found
+
+    def count_open(self, connection: Connection, serials: Collection[str]) -> dict[str, int]:
+        """How many commands of each serial are open."""
+        table = self.commands
+        counts: dict[str, int] = {}
+        for part in _chunks(sorted(serials)):
+            statement = select(table.c.serial, func.count()).where(
+                table.c.serial.in_(part), table.c.state.in_(OPEN)
+            )
+            rows = connection.execute(statement.group_by(table.c.serial)).all()
+            counts |= {row[0]: int(row[1]) for row in rows}
+        return counts
+
+    def mark_sent(self, connection: Connection, ids: Collection[int], now_ms: int) -> None:
+        """Open commands go out now (again, perhaps)."""
+        table = self.commands
+        for part in _chunks(sorted(ids)):
+            statement = update(table).where(table.c.id.in_(part), table.c.state.in_(OPEN))
+            connection.execute(statement.values(state=SENT, sent_at_ms=now_ms))
+
+    def mark_replied(self, connection: Connection, replies: Sequence[Reply], now_ms: int) -> None:
+        """Sent commands were answered."""
+        if not replies:
+            return
+        table = self.commands
+        statement = update(table).where(table.c.id == bindparam("key"), table.c.state == SENT)
+        connection.execute(
+            statement.values(state=REPLIED, replied_at_ms=now_ms, device_response=bindparam("response")),
+            [{"key": reply.command_id, "response": reply.device_response} for reply in replies],
+        )
+
+    def delivered(self, connection: Connection, command_id: int, now_ms: int) -> None:
+        """The callback arrived (checklist 75)."""
+        statement = update(self.commands).where(self.commands.c.id == command_id)
+        connection.execute(statement.values(callback_delivered_at_ms=now_ms))
+
+    def _select_commands(self) -> Select[*tuple[object, ...]]:
+        return select(*(self.commands.c[name] for name in CommandRow.__dataclass_fields__))
+
+    def outbox_keys(self, connection: Connection, kind: str, ids: Collection[int]) -> list[str]:
+        """The keys of the rows of `kind` among these outbox rows that are still there."""
+        table = self.outbox.table
+        statement = select(table.c.key).where(table.c.id.in_(ids), table.c.kind == kind)
+        return [row.key for row in connection.execute(statement).all()]
+
+    # Records
+
+    def add_records(self, connection: Connection, records: Sequence[RecordRow]) -> set[tuple[str, int]]:
+        """Insert records, each (serial, record) at most once; those that were not there yet."""
+        if not records:
+            return set()
+        statement = _insert(connection, self.records)
+        rows = connection.execute(
+            statement.returning(self.records.c.serial, self.records.c.record),
+            [_values(record) for record in records],
+        ).all()
+        return {(row.serial, row.record) for row in rows}
+
+    def stored(self, connection: Connection, serial: str, records: Collection[int]) -> set[int]:
+        """Which of these record numbers are stored."""
+        table = self.records
+        found: set[int] = set()
+        for part in _chunks(sorted(records)):
+            statement = select(table.c.record).where(table.c.serial == serial, table.c.record.in_(part))
+            found |= {row.record for row in connection.execute(statement).all()}
+        return found
+
+    def record_body(self, connection: Connection, serial: str, record: int) -> bytes | None:
+        """A stored record's encoding."""
+        table = self.records
+        statement = select(table.c.body).where(table.c.serial == serial, table.c.record == record)
+        return connection.execute(statement).scalar()
+
+    def add_gaps(self, connection: Connection, gaps: Sequence[GapRow]) -> None:
+        """Insert the gaps of new Gap records."""
+        if gaps:
+            connection.execute(insert(self.gaps), [_values(gap) for gap in gaps])
+
+    # Counts for the audit
+
+    def count_commands(self, connection: Connection) -> dict[str, int]:
+        """Commands by state."""
+        statement = select(self.commands.c.state, func.count()).group_by(self.commands.c.state)
+        return {row[0]: int(row[1]) for row in connection.execute(statement).all()}
+
+    def count_devices(self, connection: Connection) -> int:
+        """All devices, auto-created ones too."""
+        return connection.execute(select(func.count()).select_from(self.devices)).scalar_one()
+
+    def count_dead_callbacks(self, connection: Connection, kind: str) -> int:
+        """Dead letters of a kind."""
+        table = self.outbox.table
+        statement = select(func.count()).where(table.c.kind == kind, table.c.state == DEAD)
+        return connection.execute(statement).scalar_one()
+
+    def count_records(self, connection: Connection) -> dict[str, tuple[int, int]]:
+        """(stored, highest number) by serial."""
+        table = self.records
+        statement = select(table.c.serial, func.count(), func.max(table.c.record)).group_by(table.c.serial)
+        return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(statement).all()}
+
+    def token_events(self, connection: Connection) -> Iterator[tuple[str, bytes]]:
+        """(serial, body) of every token event that was stored."""
+        table = self.records
+        statement = select(table.c.serial, table.c.body).where(table.c.type == wire.TYPE_TOKEN_EVENT)
+        for row in connection.execute(statement):
+            yield row[0], row[1]
+
+    def all_gaps(self, connection: Connection) -> Mapping[str, list[tuple[int, int]]]:
+        """(first, last) of every gap by serial, in order."""
+        table = self.gaps
+        found: dict[str, list[tuple[int, int]]] = {}
+        statement = select(table.c.serial, table.c.first, table.c.last).order_by(
+            table.c.serial, table.c.first
+        )
+        for row in connection.execute(statement).all():
+            found.setdefault(row[0], []).append((int(row[1]), int(row[2])))
+        return found
+
+    def count_between(self, connection: Connection, serial: str, first: int, last: int) -> int:
+        """How many records of a range are stored."""
+        table = self.records
+        statement = select(func.count()).where(table.c.serial == serial, table.c.record.between(first, last))
+        return connection.execute(statement).scalar_one()
+
+
+def _insert(connection: Connection, table: Table) -> Insert:
+    """An insert that leaves rows alone which are there already."""
+    if connection.dialect.name == "postgresql":
+        return pg_insert(table).on_conflict_do_nothing()
+    return sqlite_insert(table).on_conflict_do_nothing()
+
+
+def _values(row: "DataclassInstance") -> dict[str, object]:
+    return {column.name: getattr(row, column.name) for column in fields(row)}
+
+
+def _chunks(items: Sequence[Key]) -> list[Sequence[Key]]:
+    return [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]

@@ -1,0 +1,96 @@
+"""Solarium over HTTP, with the signatures of service.py: what momo uses when each service is a process."""
+
+from typing import TypeVar
+
+import msgspec
+
+from backend.kit.errors import Unavailable
+from backend.kit.http import HttpAnswer, HttpClient, error_of
+from backend.solarium.schemas import STATUS_CODES, AccountRoute, Validation
+
+T = TypeVar("T")
+
+
+class SolariumClient:
+    """Solarium at `base_url`. Raises BackendErrors: TimedOut and Unreachable of the connection among them."""
+
+    def __init__(self, *, http: HttpClient, base_url: str, api_key: str):
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"API-KEY": api_key, "Content-Type": "application/json"}
+
+    async def validate(
+        self,
+        *,
+        reference: str,
+        currency: str,
+        business_account: str,
+        provider_key: str,
+        amount_subunit: int | None = None,
+    ) -> Validation:
+        """See Solarium.validate."""
+        body: dict[str, object] = {
+            "reference": reference,
+            "currency": currency,
+            "business_account": business_account,
+            "provider_key": provider_key,
+        }
+        if amount_subunit is not None:
+            body["amount_subunit"] = amount_subunit
+        answer = await self._post("/validate_payment", body)
+        if answer.status not in STATUS_CODES.values():
+            raise error_of(answer, "validate_payment")
+        return _decoded(answer, Validation)
+
+    async def confirm(
+        self,
+        *,
+        reference: str,
+        amount_subunit: int,
+        currency: str,
+        sender_phone_number: str,
+        provider_tx: str,
+        provider_key: str,
+        momoep_id: str,
+        business_account: str,
+        received_at: str,
+    ) -> bool:
+        """See Solarium.confirm."""
+        body: dict[str, object] = {
+            "reference": reference,
+            "amount_subunit": amount_subunit,
+            "currency": currency,
+            "sender_phone_number": sender_phone_number,
+            "provider_tx": provider_tx,
+            "provider_key": provider_key,
+            "momoep_id": momoep_id,
+            "business_account": business_account,
+            "received_at": received_at,
+        }
+        answer = await self._post("/confirm_payment", body)
+        if answer.status not in (200, 409):
+            raise error_of(answer, "confirm_payment")
+        return answer.status == 200
+
+    async def resolve(self, *, reference: str, market: str) -> AccountRoute | None:
+        """See Solarium.resolve."""
+        answer = await self._post("/resolve_account", {"reference": reference, "market": market})
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise error_of(answer, "resolve_account")
+        return _decoded(answer, AccountRoute)
+
+    async def _post(self, path: str, body: dict[str, object]) -> HttpAnswer:
+        return await self._http.request(
+            "POST", self._base_url + path, headers=self._headers, body=msgspec.json.encode(body)
+        )
+
+
+def _decoded(answer: HttpAnswer, schema: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer.body, type=schema)
+    except msgspec.DecodeError as error:
+        raise Unavailable(
+            f"solarium answered HTTP {answer.status} with a body that is not its own"
+        ) from error

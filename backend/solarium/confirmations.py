@@ -1,0 +1,213 @@
+"""The decision on a batch of payments: one transaction, set-based (DESIGN.md, Writes).
+
+Deduplicated by (provider_tx, provider_key) within the batch and against the table, posted in the order they
+came with a running balance for each account, written with a few multi-row statements. What must leave goes
+into the outbox of the same transaction: token orders (orders.py) and payment events (the feed).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from backend.kit.outbox import Outgoing
+from backend.kit.runtime import Clock, Entropy, iso, token_hex
+from backend.solarium.posting import CREDITED, SUSPENSE, Account, Posting, post, split
+from backend.solarium.schemas import ConfirmRequest, epoch_ms
+from backend.solarium.store import ORDERED, Paid, Store
+from backend.solarium.tables import EntryRow, OrderRow, PaymentRow, TransactionRow
+
+ORDER_TOKEN = "order_token"  # noqa: S105 - an outbox kind
+PAYMENT = "payment"
+
+ORDER_ID_SIZE = 16  # bytes
+
+Routes = Mapping[tuple[str, str, str], Account]  # by business account, reference and provider key
+Key = tuple[str, str]  # (provider_tx, provider_key): unique for ever (resolutions 8)
+
+
+class Confirmation(Struct, frozen=True):
+    """The answer to one request. `differs`: a duplicate with another amount or reference than the first."""
+
+    new: bool
+    payment_id: int
+    receipt: str
+    outcome: str = ""
+    differs: bool = False
+
+
+@dataclass(slots=True)
+class _Booking:
+    """One new payment on its way into the ledger."""
+
+    request: ConfirmRequest
+    account: Account | None
+    payment_id: int
+    posting: Posting
+
+
+class Confirmations:
+    """`decide` is what the write batch of service.py runs."""
+
+    def __init__(self, *, store: Store, clock: Clock, entropy: Entropy):
+        self._store = store
+        self._clock = clock
+        self._entropy = entropy
+
+    def decide(self, connection: Connection, requests: Sequence[ConfirmRequest]) -> list[Confirmation]:
+        """Book what is new; one answer a request, in order."""
+        now_ms = self._clock.now_ms()
+        firsts: dict[Key, ConfirmRequest] = {}
+        for request in requests:
+            firsts.setdefault(_key(request), request)
+        references = {request.reference for request in firsts.values()}
+        accounts = _routes(self._store.accounts_of(connection, references, lock=True))
+        batch = token_hex(self._entropy, 12)
+        rows = [
+            _payment(firsts[key], _fitting(accounts, firsts[key]), f"{batch}{number:04x}", now_ms)
+            for number, key in enumerate(sorted(firsts))
+        ]
+        stored = self._store.put_payments(connection, rows)
+        # New are those that have the receipt that we gave them; with the others somebody was first.
+        ours = {(row.provider_tx, row.provider_key): row.receipt for row in rows}
+        new = {key: first for key, first in firsts.items() if stored[key].receipt == ours[key]}
+        bookings = _post(new, accounts, stored)
+        if bookings:
+            self._write(connection, bookings, now_ms)
+
+        answers = {
+            id(booking.request): Confirmation(
+                True,
+                booking.payment_id,
+                ours[_key(booking.request)],
+                booking.posting.outcome,
+            )
+            for booking in bookings
+        }
+        return [answers.get(id(request)) or _repeat(request, stored[_key(request)]) for request in requests]
+
+    def _write(self, connection: Connection, bookings: Sequence[_Booking], now_ms: int) -> None:
+        """Write everything that follows from the new payments."""
+        store = self._store
+        store.put_transactions(connection, [TransactionRow(each.payment_id, now_ms) for each in bookings])
+        store.put_entries(connection, [entry for each in bookings for entry in _entries(each)])
+        store.set_balances(
+            connection,
+            {each.account.id: each.posting.balance_subunit for each in bookings if each.account is not None},
+        )
+        orders = self._orders(bookings, now_ms)
+        store.put_orders(connection, orders)
+        at = iso(now_ms)
+        outgoing = [
+            Outgoing(ORDER_TOKEN, order.id, {"device": order.device, "days": order.days}) for order in orders
+        ]
+        outgoing += [_event(each, each.account, at) for each in bookings if each.account is not None]
+        store.outbox.put(connection, outgoing, now_ms)
+
+    def _orders(self, bookings: Sequence[_Booking], now_ms: int) -> list[OrderRow]:
+        """Orders for the days bought. Their ids are part of callback URLs and not to be guessed."""
+        wanted = [
+            (each.payment_id, each.account, days)
+            for each in bookings
+            if each.account is not None
+            for days in split(each.posting.days)
+        ]
+        random = self._entropy.token_bytes(ORDER_ID_SIZE * len(wanted)).hex()
+        ids = [
+            random[start : start + 2 * ORDER_ID_SIZE] for start in range(0, len(random), 2 * ORDER_ID_SIZE)
+        ]
+        return [
+            OrderRow(order_id, payment_id, account.id, account.device, days, ORDERED, now_ms)
+            for order_id, (payment_id, account, days) in zip(ids, wanted, strict=True)
+        ]
+
+
+def _post(new: Mapping[Key, ConfirmRequest], accounts: Routes, stored: Mapping[Key, Paid]) -> list[_Booking]:
+    """Post the new payments in the order they came, with a running balance for each account."""
+    balances: dict[int, int] = {}
+    bookings: list[_Booking] = []
+    for key, request in new.items():
+        account = _fitting(accounts, request)
+        balance = 0 if account is None else balances.get(account.id, account.balance_subunit)
+        posting = post(account, balance, request.amount_subunit, request.provider_key)
+        if account is not None:
+            balances[account.id] = posting.balance_subunit
+        bookings.append(_Booking(request, account, stored[key].id, posting))
+    return bookings
+
+
+def _key(request: ConfirmRequest) -> Key:
+    return request.provider_tx, request.provider_key
+
+
+def _routes(accounts: Sequence[Account]) -> Routes:
+    return {(each.business_account, each.reference, each.provider_key): each for each in accounts}
+
+
+def _fitting(accounts: Routes, request: ConfirmRequest) -> Account | None:
+    """The account that the payment is for, if its currency and provider fit (resolutions 6)."""
+    account = accounts.get((request.business_account, request.reference, request.provider_key))
+    return None if account is None or account.currency != request.currency else account
+
+
+def _payment(request: ConfirmRequest, account: Account | None, receipt: str, now_ms: int) -> PaymentRow:
+    return PaymentRow(
+        receipt=receipt,
+        provider_tx=request.provider_tx,
+        provider_key=request.provider_key,
+        account_id=None if account is None else account.id,
+        outcome=SUSPENSE if account is None else CREDITED,
+        reference=request.reference,
+        business_account=request.business_account,
+        amount_subunit=request.amount_subunit,
+        currency=request.currency,
+        sender_phone_number=request.sender_phone_number,
+        sender_masked="*" in request.sender_phone_number,
+        momoep_id=str(request.momoep_id),
+        received_at_ms=epoch_ms(request.received_at),
+        confirmed_at_ms=now_ms,
+        provider_name=request.provider_name,
+        provider_brand=request.provider_brand,
+        provider_country=request.provider_country,
+        provider_humanized=request.provider_humanized,
+        sender_name=request.sender_name,
+        transaction_at=request.transaction_at,
+        transaction_kind=request.transaction_kind,
+        secondary_provider_tx=request.secondary_provider_tx,
+    )
+
+
+def _entries(booking: _Booking) -> list[EntryRow]:
+    return [
+        EntryRow(
+            booking.payment_id,
+            entry.ledger_account,
+            entry.account_id,
+            booking.request.currency,
+            entry.debit_subunit,
+            entry.credit_subunit,
+        )
+        for entry in booking.posting.entries
+    ]
+
+
+def _event(booking: _Booking, account: Account, at: str) -> Outgoing:
+    """The payment as the ops topic shows it: nothing of who paid."""
+    request = booking.request
+    payload = {
+        "serial": account.device,
+        "market": account.market,
+        "at": at,
+        "reference": request.reference,
+        "amount_subunit": request.amount_subunit,
+        "currency": request.currency,
+        "days": booking.posting.days,
+        "provider_key": request.provider_key,
+    }
+    return Outgoing(PAYMENT, str(booking.payment_id), payload)
+
+
+def _repeat(request: ConfirmRequest, first: Paid) -> Confirmation:
+    differs = (first.amount_subunit, first.reference) != (request.amount_subunit, request.reference)
+    return Confirmation(False, first.id, first.receipt, differs=differs)

@@ -1,0 +1,129 @@
+"""From a paid day to the device: the outbox handlers of token orders.
+
+    order_token   Moto makes the token -> stored sealed, and two rows put:
+    send_command    M2M takes it to the device; its callback makes the order `replied`
+    send_sms        Mega takes it to the customer, who can type it
+
+Each hands the order's id on as the `reference`, so a handler that is run again changes nothing twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from sqlalchemy import Connection
+
+from backend.kit.database import Database
+from backend.kit.errors import BadRequest, Conflict, InternalError, Unprocessable
+from backend.kit.outbox import Dead, Done, Handler, Leased, Outcome, Outgoing
+from backend.kit.runtime import Clock
+from backend.kit.vault import Vault
+from backend.solarium.confirmations import ORDER_TOKEN
+from backend.solarium.ports import Commands, Sms, Tokens
+from backend.solarium.store import Order, Store
+from protocols.tokens.encoding import render
+
+SEND_COMMAND = "send_command"
+SEND_SMS = "send_sms"
+
+KEYPAD_ENCODING = "*+0-9+#+pad3 space3"  # checklist 85
+TYPED_AS_THEY_ARE = ("openpaygo",)  # families without `*` and `#`
+PERMANENT = (BadRequest, Conflict, Unprocessable)  # the same call would be refused for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Partners:
+    """The services that deliver."""
+
+    tokens: Tokens
+    commands: Commands
+    sms: Sms
+
+
+class Orders:
+    """Handlers for the dispatcher. `callback_base` is Solarium's own base URL as M2M sees it."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        database: Database,
+        clock: Clock,
+        vault: Vault,
+        partners: Partners,
+        callback_base: str,
+    ):
+        self._store = store
+        self._database = database
+        self._clock = clock
+        self._vault = vault
+        self._partners = partners
+        self._callback_base = callback_base.rstrip("/")
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """By outbox kind."""
+        return {
+            ORDER_TOKEN: self.order_token,
+            SEND_COMMAND: self.send_command,
+            SEND_SMS: self.send_sms,
+        }
+
+    async def order_token(self, row: Leased) -> Outcome:
+        """Have the token made; the next number of the device is Moto's to give."""
+        try:
+            token = await self._partners.tokens.order(
+                device=cast(str, row.payload["device"]),
+                command="unlock_relative",
+                payload=cast(int, row.payload["days"]),
+                reference=row.key,
+            )
+        except PERMANENT as error:
+            return Dead(f"{error.code}: {error.detail}")
+        sealed = self._vault.seal(token.digits.encode(), row.key)
+        return Done(lambda connection: self._issue(connection, row.key, token.sequence_number, sealed))
+
+    def _issue(self, connection: Connection, order_id: str, sequence_number: int, sealed: bytes) -> None:
+        first = self._store.issue(connection, order_id, sequence_number=sequence_number, sealed_digits=sealed)
+        if first:
+            rows = [Outgoing(kind, order_id, {}) for kind in (SEND_COMMAND, SEND_SMS)]
+            self._store.outbox.put(connection, rows, self._clock.now_ms())
+
+    async def send_command(self, row: Leased) -> Outcome:
+        """Give the token to M2M as an unlock command."""
+        order = await self._order(row.key)
+        try:
+            await self._partners.commands.create(
+                identifier=order.device,
+                name="unlock_token",
+                details={"unlock_code": self._digits(order)},
+                callback_url=f"{self._callback_base}/m2m/callback/{order.id}",
+                reference=order.id,
+            )
+        except PERMANENT as error:
+            return Dead(f"{error.code}: {error.detail}")
+        return Done(lambda connection: self._store.sent(connection, order.id))
+
+    async def send_sms(self, row: Leased) -> Outcome:
+        """Give the token to Mega as a short message to the account's own number."""
+        order = await self._order(row.key)
+        digits = self._digits(order)
+        keys = digits if order.token_family in TYPED_AS_THEY_ARE else render(int(digits), KEYPAD_ENCODING)
+        try:
+            await self._partners.sms.send(
+                to=order.msisdn,
+                text=f"Payment received, thank you. Type this on the keypad: {keys}",
+                market=order.market,
+                reference=order.id,
+            )
+        except PERMANENT as error:
+            return Dead(f"{error.code}: {error.detail}")
+        return Done()
+
+    async def _order(self, order_id: str) -> Order:
+        order = await self._database.read(lambda connection: self._store.order(connection, order_id))
+        if order is None or order.sealed_digits is None:
+            raise InternalError("an outbox row names an order that has no token")
+        return order
+
+    def _digits(self, order: Order) -> str:
+        return self._vault.open(cast(bytes, order.sealed_digits), order.id).decode()

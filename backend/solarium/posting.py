@@ -1,0 +1,83 @@
+"""What a payment does to the ledger: a pure decision. store.py looks the account up before and writes after.
+
+provider clearing -> customer account          every payment whose account is known and fits
+customer account  -> revenue                   the whole days that the balance buys (resolutions 27)
+provider clearing -> suspense                  no such account, or one of another currency or provider
+"""
+
+from msgspec import Struct
+
+MAX_TOKEN_DAYS = 995  # one token's payload (resolutions 27)
+MAX_TOKENS = 8  # of one payment: 21 years. More is a typing error; the rest stays on the account, refundable
+
+CREDITED = "credited"
+SUSPENSE = "suspense"
+
+CUSTOMER = "customer"  # the ledger account of `customer` entries; the account's id says whose
+
+
+class Account(Struct, array_like=True, frozen=True):
+    """A customer's account, as one of the providers may pay into it."""
+
+    id: int
+    reference: str
+    business_account: str
+    currency: str
+    market: str
+    customer_name: str | None
+    device: str
+    balance_subunit: int
+    price_per_day_subunit: int
+    min_days: int
+    max_days: int
+    provider_key: str
+
+
+class Entry(Struct, frozen=True):
+    """One side of a ledger transaction."""
+
+    ledger_account: str
+    account_id: int | None
+    debit_subunit: int
+    credit_subunit: int
+
+
+class Posting(Struct, frozen=True):
+    """The entries of one payment, in its currency, what they leave on the account, and the days bought."""
+
+    outcome: str
+    entries: tuple[Entry, ...]
+    balance_subunit: int
+    days: int
+
+
+def post(account: Account | None, balance_subunit: int, amount_subunit: int, provider_key: str) -> Posting:
+    """Book `amount_subunit` on an account that holds `balance_subunit`; None: into suspense."""
+    clearing = f"clearing:{provider_key}"
+    if account is None:
+        entries = (
+            Entry(clearing, None, amount_subunit, 0),
+            Entry(f"suspense:{provider_key}", None, 0, amount_subunit),
+        )
+        return Posting(SUSPENSE, entries, balance_subunit, 0)
+
+    paid_in = (
+        Entry(clearing, None, amount_subunit, 0),
+        Entry(CUSTOMER, account.id, 0, amount_subunit),
+    )
+    balance_subunit += amount_subunit
+    days = min(balance_subunit // account.price_per_day_subunit, MAX_TOKEN_DAYS * MAX_TOKENS)
+    if days == 0:
+        return Posting(CREDITED, paid_in, balance_subunit, 0)
+    cost_subunit = days * account.price_per_day_subunit
+    bought = (
+        Entry(CUSTOMER, account.id, cost_subunit, 0),
+        Entry(f"revenue:{account.market}", None, 0, cost_subunit),
+    )
+    return Posting(CREDITED, paid_in + bought, balance_subunit - cost_subunit, days)
+
+
+def split(days: int) -> list[int]:
+    """`days` as the payloads of tokens, each at most MAX_TOKEN_DAYS."""
+    whole, rest = divmod(days, MAX_TOKEN_DAYS)
+    return [MAX_TOKEN_DAYS] * whole + ([rest] if rest else [])

@@ -1,0 +1,218 @@
+"""Solarium's HTTP: inbound routes (API-KEY), M2M's callback (signed), and the external API (Bearer).
+
+Errors come in three shapes: `errors` with fields (resolutions 6), no body at all (confirm_payment), and the
+external API's own. What a request means is decided in service.py and external.py.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+
+from backend.kit.errors import BackendError, BadRequest, Forbidden, MethodNotAllowed, Unauthorized
+from backend.kit.keys import ApiKeys
+from backend.kit.web import application, empty_response, json_response, read_json
+from backend.solarium.schemas import (
+    REFERENCE_NOT_FOUND,
+    STATUS_CODES,
+    CommandReply,
+    ConfirmRequest,
+    Credentials,
+    DotNetError,
+    Errors,
+    ExecutionRequest,
+    ExternalError,
+    FieldError,
+    ResolveRequest,
+    SimulationRequest,
+    ValidateRequest,
+    Validation,
+)
+from backend.solarium.service import SERVICE, Solarium
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+SECURITY_HEADERS = {  # checklist 47
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def make_app(service: Solarium, keys: ApiKeys) -> web.Application:
+    """The application; `keys` are those of the inbound routes."""
+    inbound, external = _Inbound(service, keys), _External(service)
+    posts: Mapping[str, Handler] = {
+        "/validate_payment": inbound.validate,
+        "/confirm_payment": inbound.confirm,
+        "/resolve_account": inbound.resolve,
+        "/m2m/callback/{order_id}": inbound.callback,
+        "/api/auth/token": external.token,
+        "/api/payment/simulation": external.simulation,
+        "/api/payment/execution": external.execution,
+    }
+    return application(
+        [web.route("*", path, _post_only(handler)) for path, handler in posts.items()],
+        render=_render,
+        service=SERVICE,
+        headers=SECURITY_HEADERS,
+        shapes={
+            "/confirm_payment": _render_empty,
+            "/api/auth/token": external.render_token,
+            "/api/payment/simulation": external.render_payment,
+            "/api/payment/execution": external.render_payment,
+        },
+    )
+
+
+class _Inbound:
+    """The routes for MoMo, MESE and M2M."""
+
+    def __init__(self, service: Solarium, keys: ApiKeys):
+        self._service = service
+        self._keys = keys
+
+    async def validate(self, request: web.Request) -> web.Response:
+        markets = self._markets(request)
+        asked = await read_json(request, ValidateRequest)
+        _allow(markets, asked.provider_key[:2].upper())
+        found = await self._service.validate(
+            reference=asked.reference,
+            currency=asked.currency,
+            business_account=asked.business_account,
+            provider_key=asked.provider_key,
+            amount_subunit=asked.amount_subunit,
+        )
+        if asked.additional_fields is not None and "customer_name" not in asked.additional_fields:
+            found = Validation(found.status)
+        return json_response(found, status=STATUS_CODES[found.status])
+
+    async def confirm(self, request: web.Request) -> web.Response:
+        markets = self._markets(request)
+        payment = await read_json(request, ConfirmRequest)
+        _allow(markets, payment.provider_key[:2].upper())
+        answer = await self._service.book(payment)
+        return empty_response(HTTPStatus.OK if answer.new else HTTPStatus.CONFLICT)
+
+    async def resolve(self, request: web.Request) -> web.Response:
+        markets = self._markets(request)
+        asked = await read_json(request, ResolveRequest)
+        _allow(markets, asked.market)
+        route = await self._service.resolve(reference=asked.reference, market=asked.market)
+        if route is None:
+            return json_response(Validation(REFERENCE_NOT_FOUND), status=HTTPStatus.NOT_FOUND)
+        return json_response(route)
+
+    async def callback(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+        webhook_id, timestamp, signature = (request.headers.get(name, "") for name in names)
+        self._service.check_callback((webhook_id, timestamp, signature), body)
+        reply = await read_json(request, CommandReply)
+        await self._service.command_replied(request.match_info["order_id"], reply)
+        return empty_response(HTTPStatus.NO_CONTENT)
+
+    def _markets(self, request: web.Request) -> tuple[str, ...]:
+        client = self._keys.client_of(request.headers.get("API-KEY"))
+        if client is None:
+            raise Unauthorized(
+                "API-KEY is missing or not valid", fields=[("API-KEY", "is missing or not valid")]
+            )
+        return client.markets
+
+
+class _External:
+    """The routes for external clients."""
+
+    def __init__(self, service: Solarium):
+        self._external = service.external
+
+    async def token(self, request: web.Request) -> web.Response:
+        self._external.rate_limit.take(f"address:{request.remote}")
+        try:
+            credentials = await read_json(request, Credentials)
+        except BadRequest as error:
+            raise Unauthorized("client_id and client_secret are required") from error
+        return self._answer(await self._external.authenticate(credentials))
+
+    async def simulation(self, request: web.Request) -> web.Response:
+        client_id = await self._client(request)
+        answer = await self._external.simulate(client_id, await read_json(request, SimulationRequest))
+        return self._answer(answer, STATUS_CODES[answer.status])
+
+    async def execution(self, request: web.Request) -> web.Response:
+        client_id = await self._client(request)
+        answer = await self._external.execute(client_id, await read_json(request, ExecutionRequest))
+        return self._answer(answer, STATUS_CODES.get(answer.status, HTTPStatus.OK))
+
+    async def _client(self, request: web.Request) -> str:
+        """The caller, within its rate limit; strangers are limited by address (resolutions 9)."""
+        kind, _, access_token = request.headers.get("Authorization", "").partition(" ")
+        try:
+            if kind.lower() != "bearer" or not access_token.strip():
+                raise Unauthorized("Authorization header with Bearer token is required")
+            client_id = await self._external.client_of(access_token.strip())
+        except Unauthorized:
+            self._external.rate_limit.take(f"address:{request.remote}")
+            raise
+        self._external.rate_limit.take(f"client:{client_id}")
+        return client_id
+
+    def _answer(self, value: object, status: int = HTTPStatus.OK) -> web.Response:
+        response = json_response(value, status=status)
+        response.headers["RateLimit-Policy"] = self._external.rate_limit.policy
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def render_token(self, error: BackendError) -> web.Response:
+        """Errors of /api/auth/token (checklist 37-39)."""
+        return self._render(error, "invalid_client")
+
+    def render_payment(self, error: BackendError) -> web.Response:
+        """Errors of /api/payment/... (checklist 39, 42, 43)."""
+        return self._render(error, "invalid_token")
+
+    def _render(self, error: BackendError, unauthorized: str) -> web.Response:
+        if isinstance(error, MethodNotAllowed):
+            return _headed(self._answer(DotNetError(error.detail), error.status), error)
+        code = _EXTERNAL_CODES.get(error.status, error.code)
+        text = "; ".join(f"{name}: {why}" if name else why for name, why in error.fields) or error.detail
+        code = unauthorized if isinstance(error, Unauthorized) else code
+        return _headed(self._answer(ExternalError(code, text), error.status), error)
+
+
+_EXTERNAL_CODES = {400: "invalid_request", 500: "server_error", 503: "temporarily_unavailable"}  # RFC 6749
+
+
+def _post_only(handler: Handler) -> Handler:
+    async def post_only(request: web.Request) -> web.Response:
+        if request.method != "POST":
+            raise MethodNotAllowed(f"The requested resource does not support http method '{request.method}'.")
+        return await handler(request)
+
+    return post_only
+
+
+def _allow(markets: tuple[str, ...], market: str) -> None:
+    if markets and market not in markets:
+        raise Forbidden(f"this API-KEY is not for {market}")
+
+
+def _render(error: BackendError) -> web.Response:
+    fields = error.fields or (("", error.detail),)
+    body = Errors([FieldError(name, why) for name, why in fields])
+    return _headed(json_response(body, status=error.status), error)
+
+
+def _render_empty(error: BackendError) -> web.Response:
+    return _headed(empty_response(error.status), error)
+
+
+def _headed(response: web.Response, error: BackendError) -> web.Response:
+    """With the headers that HTTP wants beside a status."""
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = "POST"
+    return response

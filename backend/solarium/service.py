@@ -1,0 +1,325 @@
+"""What Solarium does: validate, confirm, resolve, take callbacks, and hand payments to the ops feed.
+
+Confirming goes through a write batch (confirmations.py decides it); what it sets going leaves through the
+outbox (orders.py). The external API is in external.py, invariants are counted in audit.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+import structlog
+
+from backend.kit.batch import MAX_BATCH, WriteBatch
+from backend.kit.database import Database
+from backend.kit.errors import BadRequest, NotFound
+from backend.kit.feed import FeedItem, RowFeed
+from backend.kit.migrations import migrate
+from backend.kit.outbox import Dispatcher, Leased
+from backend.kit.runtime import Clock, Entropy
+from backend.kit.vault import Vault
+from backend.solarium.audit import Audit, audit
+from backend.solarium.confirmations import PAYMENT, Confirmation, Confirmations
+from backend.solarium.external import External
+from backend.solarium.orders import Orders, Partners
+from backend.solarium.posting import SUSPENSE, Account
+from backend.solarium.schemas import (
+    OK,
+    AccountRoute,
+    CommandReply,
+    ConfirmRequest,
+    Validation,
+    epoch_ms,
+)
+from backend.solarium.store import Row, Store
+from backend.solarium.validation import judge
+from backend.solarium.webhook import verify
+
+SERVICE = "solarium"
+
+
+@dataclass(frozen=True, slots=True)
+class SolariumConfig:
+    """Secrets and addresses. `callback_base`: Solarium's own base URL, as M2M reaches it."""
+
+    master_key: bytes
+    callback_base: str
+    callback_secret: bytes
+    max_batch: int = MAX_BATCH
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account to register, with the plan it is on."""
+
+    reference: str
+    business_account: str
+    provider_key: str
+    currency: str
+    market: str
+    customer_name: str | None
+    msisdn: str
+    device: str
+    price_per_day_subunit: int
+    token_family: str = "moto"  # noqa: S105 - a token family
+    min_days: int = 1
+    max_days: int = 365
+
+
+class PaymentFeed:
+    """Payments for the ops topics; the bridge leases and confirms them."""
+
+    def __init__(self, *, store: Store, database: Database, clock: Clock):
+        self._database = database
+        self._outbox = store.outbox
+        self._rows = RowFeed(outbox=store.outbox, database=database, clock=clock, kinds=[PAYMENT])
+
+    async def lease(self, *, limit: int, wait_s: float) -> list[FeedItem]:
+        """Up to `limit` events, waiting up to `wait_s` seconds for the first."""
+        if not await self._rows.wait(wait_s):
+            return []
+        rows = await self._database.write(lambda connection: self._rows.lease(connection, limit))
+        return [_feed_item(row) for row in rows]
+
+    async def confirm(self, ids: Sequence[int]) -> None:
+        """These are published."""
+        await self._database.write(lambda connection: self._outbox.done(connection, ids))
+
+
+class Solarium:
+    """The service. `start` before anything else, `stop` at the end."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        entropy: Entropy,
+        config: SolariumConfig,
+        partners: Partners,
+    ):
+        vault = Vault(config.master_key, SERVICE, entropy)
+        store = Store(vault.pepper)
+        orders = Orders(
+            store=store,
+            database=database,
+            clock=clock,
+            vault=vault,
+            partners=partners,
+            callback_base=config.callback_base,
+        )
+        self._database = database
+        self._clock = clock
+        self._vault = vault
+        self._store = store
+        self._batch = WriteBatch(
+            database,
+            Confirmations(store=store, clock=clock, entropy=entropy).decide,
+            max_batch=config.max_batch,
+        )
+        self._dispatcher = Dispatcher(
+            outbox=store.outbox,
+            database=database,
+            clock=clock,
+            handlers=orders.handlers(),
+            policies={},
+            service=SERVICE,
+        )
+        self._log = structlog.get_logger(service=SERVICE)
+        self.config = config
+        self.keys = store.keys
+        self.feed = PaymentFeed(store=store, database=database, clock=clock)
+        self.external = External(
+            store=store,
+            database=database,
+            clock=clock,
+            entropy=entropy,
+            vault=vault,
+            submit=self._pay,
+        )
+
+    async def start(self) -> None:
+        """Bring the schema up to date, load the keys, take up what a dead process left."""
+        await migrate(self._database, SERVICE)
+        await self.keys.load(self._database)
+        await self._dispatcher.start()
+
+    async def stop(self) -> None:
+        """Stop at once; the database stays open, it is the caller's."""
+        await self._dispatcher.stop()
+
+    # Payments
+
+    async def validate(
+        self,
+        *,
+        reference: str,
+        currency: str,
+        business_account: str,
+        provider_key: str,
+        amount_subunit: int | None = None,
+    ) -> Validation:
+        """Whether the account would take the money (checklist 25-29)."""
+        accounts = await self._database.read(
+            lambda connection: self._store.accounts_of(connection, [reference])
+        )
+        route = (business_account, currency, provider_key)
+        account = next(
+            (each for each in accounts if (each.business_account, each.currency, each.provider_key) == route),
+            None,
+        )
+        status = judge(account, amount_subunit)
+        return Validation(status, account.customer_name if account is not None and status == OK else None)
+
+    async def confirm(
+        self,
+        *,
+        reference: str,
+        amount_subunit: int,
+        currency: str,
+        sender_phone_number: str,
+        provider_tx: str,
+        provider_key: str,
+        momoep_id: str,
+        business_account: str,
+        received_at: str,
+    ) -> bool:
+        """Book a payment, once. True: new; False: its key was there. BadRequest names a wrong field."""
+        fields = dict(locals())
+        del fields["self"]
+        try:
+            request = msgspec.convert(fields, ConfirmRequest)
+        except msgspec.ValidationError as error:
+            raise BadRequest(str(error)) from error
+        return (await self.book(request)).new
+
+    async def book(self, request: ConfirmRequest) -> Confirmation:
+        """`confirm` of a parsed request. What an operator must see is logged."""
+        answer = await self._batch.submit(request)
+        if answer.outcome == SUSPENSE:
+            self._log.error("payment.suspense", payment_id=answer.payment_id, reference=request.reference)
+        if answer.differs:
+            self._log.error(
+                "payment.repeat_differs", payment_id=answer.payment_id, provider_tx=request.provider_tx
+            )
+        return answer
+
+    async def _pay(self, request: ConfirmRequest) -> str:
+        return (await self.book(request)).receipt
+
+    async def resolve(self, *, reference: str, market: str) -> AccountRoute | None:
+        """The account's route by reference and market; None if no account has the reference, or several."""
+        accounts = await self._database.read(
+            lambda connection: self._store.accounts_of(connection, [reference])
+        )
+        found = [account for account in accounts if account.market == market]
+        if len({account.id for account in found}) != 1:
+            return None
+        return _route(min(found, key=lambda account: account.provider_key))
+
+    # Orders
+
+    def check_callback(self, headers: tuple[str, str, str], body: bytes) -> None:
+        """Whether M2M signed `body`. Raises Unauthorized (webhook.py)."""
+        verify(secret=self.config.callback_secret, headers=headers, body=body, now_ms=self._clock.now_ms())
+
+    async def command_replied(self, order_id: str, reply: CommandReply) -> None:
+        """M2M says that the device has answered; the first time counts. NotFound: not an order of ours."""
+        order = await self._database.read(lambda connection: self._store.order(connection, order_id))
+        if order is None:
+            raise NotFound("no such order")
+        if order.device != reply.identifier:
+            raise BadRequest("another device", fields=[("identifier", "is not the device of this order")])
+        first = await self._database.write(
+            lambda connection: self._store.replied(
+                connection,
+                order_id,
+                response=reply.device_response,
+                replied_at_ms=epoch_ms(reply.delivered_at),
+                now_ms=self._clock.now_ms(),
+            )
+        )
+        if first:
+            self._log.info("order.replied", order=order_id, response=reply.device_response)
+
+    async def audit(self) -> Audit:
+        """Counts for the invariants of DESIGN.md."""
+        return await self._database.read(lambda connection: audit(connection, self._store))
+
+    # What a composition root installs
+
+    async def register_accounts(self, accounts: Sequence[NewAccount]) -> None:
+        """Add accounts and their business accounts; those that are there stay as they are."""
+        now_ms = self._clock.now_ms()
+        businesses = {
+            (account.business_account, account.provider_key): _business(account) for account in accounts
+        }
+        rows = [_account_row(account, now_ms) for account in accounts]
+        await self._database.write(
+            lambda connection: self._store.put_accounts(connection, list(businesses.values()), rows)
+        )
+
+    async def install_key(self, key: str, *, client: str, markets: Sequence[str] = ()) -> None:
+        """Make an API key of the inbound routes valid."""
+        now_ms = self._clock.now_ms()
+        await self._database.write(
+            lambda connection: self.keys.install(connection, key, client, markets, now_ms)
+        )
+        await self.keys.load(self._database)
+
+    async def install_client(self, client_id: str, client_secret: str) -> None:
+        """Add a client of the external API."""
+        secret_hash = self._vault.fingerprint(client_secret)
+        now_ms = self._clock.now_ms()
+        await self._database.write(
+            lambda connection: self._store.put_client(connection, client_id, secret_hash, now_ms)
+        )
+
+
+def _feed_item(row: Leased) -> FeedItem:
+    payload: Mapping[str, object] = row.payload
+    return FeedItem(
+        id=row.id,
+        serial=cast(str, payload["serial"]),
+        market=cast(str, payload["market"]),
+        channel=PAYMENT,
+        payload=msgspec.json.encode(payload),
+    )
+
+
+def _route(account: Account) -> AccountRoute:
+    return AccountRoute(
+        reference=account.reference,
+        business_account=account.business_account,
+        currency=account.currency,
+        provider_key=account.provider_key,
+        customer_name=account.customer_name,
+    )
+
+
+def _business(account: NewAccount) -> Row:
+    return {
+        "business_account": account.business_account,
+        "provider_key": account.provider_key,
+        "market": account.market,
+        "currency": account.currency,
+    }
+
+
+def _account_row(account: NewAccount, now_ms: int) -> dict[str, Any]:
+    return {
+        "reference": account.reference,
+        "business_account": account.business_account,
+        "currency": account.currency,
+        "market": account.market,
+        "customer_name": account.customer_name,
+        "msisdn": account.msisdn,
+        "device": account.device,
+        "token_family": account.token_family,
+        "balance_subunit": 0,
+        "price_per_day_subunit": account.price_per_day_subunit,
+        "min_days": account.min_days,
+        "max_days": account.max_days,
+        "created_at_ms": now_ms,
+    }

@@ -1,0 +1,365 @@
+"""All of Solarium's SQL. `confirm` is the hot path: one set of statements for a whole write batch.
+
+Locks are taken in one order everywhere: accounts by id, then payments by key.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import (
+    Connection,
+    MetaData,
+    Select,
+    Table,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import Insert as PgInsert
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from backend.kit.keys import ApiKeys
+from backend.kit.outbox import Outbox
+from backend.kit.rows import Given, RowsStatement
+from backend.solarium.posting import Account
+from backend.solarium.tables import EntryRow, OrderRow, PaymentRow, Tables, TransactionRow
+
+Row = dict[str, Any]
+
+ORDERED = "ordered"  # Moto is being asked
+ISSUED = "issued"  # the token is stored; the command and the short message are on their way
+SENT = "sent"  # M2M has the command
+REPLIED = "replied"  # the device has answered
+ORDER_STATES = (ORDERED, ISSUED, SENT, REPLIED)
+
+
+class Paid(Struct, array_like=True, frozen=True):
+    """A stored payment: whose receipt it has, it was; a duplicate is compared with the rest."""
+
+    provider_tx: str
+    provider_key: str
+    id: int
+    receipt: str
+    amount_subunit: int
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A token order, with what its delivery needs of the account."""
+
+    id: str
+    device: str
+    days: int
+    state: str
+    sealed_digits: bytes | None
+    token_family: str
+    msisdn: str
+    market: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingValidation:
+    """A simulated payment that may be executed."""
+
+    account_id: int
+    amount_subunit: int
+    provider_key: str
+    provider_tx: str
+
+
+class Store:
+    """Solarium's tables and their statements; each method runs in its caller's transaction."""
+
+    def __init__(self, pepper: bytes):
+        self.metadata = MetaData()
+        self.tables = Tables(self.metadata)
+        self.outbox = Outbox(self.metadata)
+        self.keys = ApiKeys(self.metadata, pepper)
+        self._statements = _Statements(self.tables)
+
+    # Accounts
+
+    def put_accounts(
+        self, connection: Connection, businesses: Sequence[Row], accounts: Sequence[Row]
+    ) -> None:
+        """Add what is missing; what is there stays as it is."""
+        for table, rows in ((self.tables.business_accounts, businesses), (self.tables.accounts, accounts)):
+            if rows:
+                connection.execute(_insert_new(connection, table), rows)
+
+    def accounts_of(
+        self, connection: Connection, references: Iterable[str], *, lock: bool = False
+    ) -> list[Account]:
+        """Accounts with one of `references`, once for each of their providers; locked in order of id."""
+        statement = self._statements.lock_accounts if lock else self._statements.accounts
+        return statement.read(connection, [(reference,) for reference in references], Account)
+
+    def set_balances(self, connection: Connection, balances: Mapping[int, int]) -> None:
+        """Write balances (subunits) by account id; the accounts are locked already."""
+        if balances:
+            self._statements.set_balances.run(connection, list(balances.items()))
+
+    # Payments and the ledger
+
+    def put_payments(self, connection: Connection, rows: Sequence[PaymentRow]) -> dict[tuple[str, str], Paid]:
+        """Insert payments whose key is new; what is stored for each key, by (provider_tx, provider_key)."""
+        self._statements.put_payments.run(connection, rows)
+        keys = [(row.provider_tx, row.provider_key) for row in rows]
+        stored = self._statements.paid.read(connection, keys, Paid)
+        return {(paid.provider_tx, paid.provider_key): paid for paid in stored}
+
+    def put_transactions(self, connection: Connection, rows: Sequence[TransactionRow]) -> None:
+        """Insert ledger transactions."""
+        self._statements.put_transactions.run(connection, rows)
+
+    def put_entries(self, connection: Connection, rows: Sequence[EntryRow]) -> None:
+        """Insert entries of the payments' ledger transactions."""
+        self._statements.put_entries.run(connection, rows)
+
+    # Token orders
+
+    def put_orders(self, connection: Connection, rows: Sequence[OrderRow]) -> None:
+        """Insert token orders."""
+        if rows:
+            self._statements.put_orders.run(connection, rows)
+
+    def order(self, connection: Connection, order_id: str) -> Order | None:
+        """The order, or None."""
+        orders, accounts = self.tables.token_orders, self.tables.accounts
+        statement = (
+            select(
+                orders.c.id,
+                orders.c.device,
+                orders.c.days,
+                orders.c.state,
+                orders.c.sealed_digits,
+                accounts.c.token_family,
+                accounts.c.msisdn,
+                accounts.c.market,
+            )
+            .join_from(orders, accounts)
+            .where(orders.c.id == order_id)
+        )
+        row = connection.execute(statement).one_or_none()
+        return None if row is None else Order(*row)
+
+    def issue(
+        self, connection: Connection, order_id: str, *, sequence_number: int, sealed_digits: bytes
+    ) -> bool:
+        """Store the token of an order; False if it has one."""
+        orders = self.tables.token_orders
+        statement = (
+            update(orders)
+            .where(orders.c.id == order_id, orders.c.state == ORDERED)
+            .values(state=ISSUED, sequence_number=sequence_number, sealed_digits=sealed_digits)
+        )
+        return connection.execute(statement).rowcount == 1
+
+    def sent(self, connection: Connection, order_id: str) -> None:
+        """M2M has the command. A reply that was faster stays."""
+        orders = self.tables.token_orders
+        connection.execute(
+            update(orders).where(orders.c.id == order_id, orders.c.state == ISSUED).values(state=SENT)
+        )
+
+    def replied(
+        self, connection: Connection, order_id: str, *, response: str, replied_at_ms: int, now_ms: int
+    ) -> bool:
+        """The device has answered; False if it had before."""
+        orders = self.tables.token_orders
+        statement = (
+            update(orders)
+            .where(orders.c.id == order_id, orders.c.state != REPLIED)
+            .values(
+                state=REPLIED, device_response=response, replied_at_ms=replied_at_ms, callback_at_ms=now_ms
+            )
+        )
+        return connection.execute(statement).rowcount == 1
+
+    # The external API
+
+    def put_client(self, connection: Connection, client_id: str, secret_hash: str, now_ms: int) -> None:
+        """Add a client; one that is there stays as it is."""
+        row = {"client_id": client_id, "secret_hash": secret_hash, "created_at_ms": now_ms}
+        connection.execute(_insert_new(connection, self.tables.clients), [row])
+
+    def secret_hash(self, connection: Connection, client_id: str) -> str | None:
+        """The hash of a client's secret, or None."""
+        clients = self.tables.clients
+        statement = select(clients.c.secret_hash).where(clients.c.client_id == client_id)
+        return connection.execute(statement).scalar_one_or_none()
+
+    def put_access_token(
+        self, connection: Connection, token_hash: str, client_id: str, *, now_ms: int, expires_at_ms: int
+    ) -> None:
+        """Add an access token, and forget expired ones."""
+        table = self.tables.access_tokens
+        connection.execute(delete(table).where(table.c.expires_at_ms <= now_ms))
+        row = {"token_hash": token_hash, "client_id": client_id, "expires_at_ms": expires_at_ms}
+        connection.execute(insert(table), [row])
+
+    def client_of(self, connection: Connection, token_hash: str, now_ms: int) -> str | None:
+        """Whose access token this is, unless it has expired."""
+        table = self.tables.access_tokens
+        statement = select(table.c.client_id).where(
+            table.c.token_hash == token_hash, table.c.expires_at_ms > now_ms
+        )
+        return connection.execute(statement).scalar_one_or_none()
+
+    def put_validation(self, connection: Connection, row: Row, now_ms: int) -> None:
+        """Add a validation, and forget expired ones."""
+        table = self.tables.validations
+        connection.execute(delete(table).where(table.c.expires_at_ms <= now_ms))
+        connection.execute(insert(table), [row])
+
+    def validation(
+        self, connection: Connection, validation_id: str, client_id: str, now_ms: int
+    ) -> PendingValidation | None:
+        """A client's validation, unless it has expired."""
+        table = self.tables.validations
+        statement = select(
+            table.c.account_id, table.c.amount_subunit, table.c.provider_key, table.c.provider_tx
+        ).where(table.c.id == validation_id, table.c.client_id == client_id, table.c.expires_at_ms > now_ms)
+        row = connection.execute(statement).one_or_none()
+        return None if row is None else PendingValidation(*row)
+
+    # Reports (audit.py)
+
+    def count(self, connection: Connection, table: Table) -> int:
+        """Rows of a table."""
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+    def unbalanced_currencies(self, connection: Connection) -> list[str]:
+        """Currencies whose debits and credits differ, as a whole or within any transaction."""
+        entries = self.tables.ledger_entries
+        statement = (
+            select(entries.c.currency)
+            .group_by(entries.c.transaction_id, entries.c.currency)
+            .having(func.sum(entries.c.debit_subunit) != func.sum(entries.c.credit_subunit))
+        )
+        return sorted(set(connection.execute(statement).scalars()))
+
+    def wrong_balances(self, connection: Connection) -> int:
+        """Accounts whose balance is not the sum of their entries."""
+        accounts, entries = self.tables.accounts, self.tables.ledger_entries
+        total = func.coalesce(func.sum(entries.c.credit_subunit - entries.c.debit_subunit), 0)
+        wrong = (
+            select(accounts.c.id)
+            .outerjoin(entries, entries.c.account_id == accounts.c.id)
+            .group_by(accounts.c.id, accounts.c.balance_subunit)
+            .having(total != accounts.c.balance_subunit)
+        )
+        return connection.execute(select(func.count()).select_from(wrong.subquery())).scalar_one()
+
+    def payments_without_transaction(self, connection: Connection) -> int:
+        """Payments that no ledger transaction books (that none has two, the schema sees to)."""
+        payments, transactions = self.tables.payments, self.tables.ledger_transactions
+        statement = (
+            select(func.count())
+            .select_from(payments.outerjoin(transactions, transactions.c.payment_id == payments.c.id))
+            .where(transactions.c.id.is_(None))
+        )
+        return connection.execute(statement).scalar_one()
+
+    def orders_by_state(self, connection: Connection) -> dict[str, tuple[int, int]]:
+        """(orders, days) by state."""
+        orders = self.tables.token_orders
+        statement = select(orders.c.state, func.count(), func.sum(orders.c.days)).group_by(orders.c.state)
+        return {row[0]: (row[1], int(row[2])) for row in connection.execute(statement)}
+
+    def days_by_device(self, connection: Connection) -> dict[str, tuple[int, int]]:
+        """(days sold, days whose order is replied) by device."""
+        orders = self.tables.token_orders
+        replied = case((orders.c.state == REPLIED, orders.c.days), else_=0)
+        statement = select(orders.c.device, func.sum(orders.c.days), func.sum(replied)).group_by(
+            orders.c.device
+        )
+        return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(statement)}
+
+    def dead_letters(self, connection: Connection) -> int:
+        """Outbox rows that will never leave by themselves."""
+        table = self.outbox.table
+        return connection.execute(
+            select(func.count()).select_from(table).where(table.c.state == "dead")
+        ).scalar_one()
+
+
+class _Statements:
+    """What a write batch runs, over all of its rows at once."""
+
+    def __init__(self, tables: Tables):
+        accounts, payments = tables.accounts, tables.payments
+        self.accounts = RowsStatement(lambda given: given.packed(_accounts(tables, given)))
+        self.lock_accounts = RowsStatement(
+            lambda given: given.packed(
+                _accounts(tables, given).order_by(accounts.c.id).with_for_update(of=accounts)
+            )
+        )
+        self.set_balances = RowsStatement(
+            lambda given: (
+                update(accounts)
+                .where(accounts.c.id == given.column(0, accounts.c.id))
+                .values(balance_subunit=given.column(1, accounts.c.balance_subunit))
+            )
+        )
+        self.put_payments = RowsStatement(
+            lambda given: given.insert_new(payments, PaymentRow.__struct_fields__)
+        )
+        self.paid = RowsStatement(lambda given: given.packed(_paid(payments, given)))
+        self.put_transactions = RowsStatement(
+            lambda given: given.insert_new(tables.ledger_transactions, TransactionRow.__struct_fields__)
+        )
+        self.put_entries = RowsStatement(lambda given: _put_entries(tables, given))
+        self.put_orders = RowsStatement(
+            lambda given: given.insert_new(tables.token_orders, OrderRow.__struct_fields__)
+        )
+
+
+def _accounts(tables: Tables, given: Given) -> Select[*tuple[Any, ...]]:
+    accounts, businesses = tables.accounts, tables.business_accounts
+    columns = [accounts.c[name] for name in Account.__struct_fields__ if name != "provider_key"]
+    references = select(given.column(0, accounts.c.reference)).select_from(given.table)
+    return (
+        select(*columns, businesses.c.provider_key)
+        .join_from(accounts, businesses, businesses.c.business_account == accounts.c.business_account)
+        .where(accounts.c.reference.in_(references))
+    )
+
+
+def _paid(payments: Table, given: Given) -> Select[*tuple[Any, ...]]:
+    key = (payments.c.provider_tx, payments.c.provider_key)
+    same = and_(*(column == given.column(position, column) for position, column in enumerate(key)))
+    return (
+        select(*(payments.c[name] for name in Paid.__struct_fields__))
+        .select_from(given.table)
+        .join(payments, same)
+    )
+
+
+def _put_entries(tables: Tables, given: Given) -> SqliteInsert | PgInsert:
+    """The rows name payments; the entries want the payments' ledger transactions."""
+    entries, transactions = tables.ledger_entries, tables.ledger_transactions
+    names = EntryRow.__struct_fields__[1:]
+    return given.insert_new(
+        entries,
+        ("transaction_id", *names),
+        values=[transactions.c.id, *given.columns(entries, names, start=1)],
+        source=given.table.join(
+            transactions, transactions.c.payment_id == given.column(0, transactions.c.payment_id)
+        ),
+    )
+
+
+def _insert_new(connection: Connection, table: Table) -> Any:
+    """INSERT ... ON CONFLICT DO NOTHING in the connection's dialect."""
+    dialect_insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    return dialect_insert(table).on_conflict_do_nothing()

@@ -1,0 +1,34 @@
+"""How often a data directory was started and cleanly stopped: a kill leaves a start without its stop."""
+
+import json
+from pathlib import Path
+
+from backend.data_dir import write_private
+
+FILE = "diary.json"
+
+
+class Diary:
+    """Counts in `folder`. A diary is written once a start and once a stop."""
+
+    def __init__(self, folder: Path):
+        self._file = folder / FILE
+        try:
+            content: dict[str, int] = json.loads(self._file.read_text())
+        except (FileNotFoundError, ValueError):
+            content = {}
+        self.starts = content.get("starts", 0)
+        self.clean_stops = content.get("clean_stops", 0)
+
+    def started(self) -> None:
+        """One more start."""
+        self.starts += 1
+        self._write()
+
+    def stopped(self) -> None:
+        """And its clean stop."""
+        self.clean_stops += 1
+        self._write()
+
+    def _write(self) -> None:
+        write_private(self._file, {"starts": self.starts, "clean_stops": self.clean_stops})
