@@ -4,8 +4,10 @@ The controller is the firmware's own, its flash a file (or RAM). An answer is wr
 reports is durable, so whoever has read it may kill the process.
 """
 
-import io
 import json
+import os
+import select
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from firmware.answer import answer
@@ -16,6 +18,8 @@ from firmware.hal.unix import UnixHal, blank_flash, open_flash
 from firmware.state import provision
 from firmware.store import StoreError
 
+MAX_LINE = 256  # no entry is as long; the rest of a longer line is not kept
+_READ_BYTES = 4096
 MAX_MOVE_S = 100 * 366 * 86_400  # one move of the manual clock; a century is more than a device lives
 
 
@@ -52,9 +56,7 @@ def run(
     """
     config = _config(family, secret_hex, starting_code, count)
     controller, hal = _open(config, store, manual_clock=manual_clock)
-    if isinstance(stdin, io.TextIOWrapper):
-        stdin.reconfigure(errors="replace")  # a byte that is no text is no digit either
-    for line in iter(stdin.readline, ""):
+    for line in _lines(stdin, lambda: None if manual_clock else controller.poll(hal.ticks_ms()) / 1000):
         entry = line.strip()
         move_s = _move_s(entry) if isinstance(hal, ManualHal) else None
         if move_s is not None and isinstance(hal, ManualHal):
@@ -73,6 +75,29 @@ def run(
     controller.poll(hal.ticks_ms())
     controller.save()
     return 0
+
+
+def _lines(stdin: TextIO, wait_s: Callable[[], float | None]) -> Iterator[str]:
+    """The lines of `stdin`. While none comes, `wait_s` lets the device do what is due, and says for how long
+    there is nothing more to do (None: for ever)."""
+    try:
+        descriptor = stdin.fileno()
+    except OSError:  # not a file: a test's text
+        yield from stdin
+        return
+    rest = b""
+    while True:
+        if not select.select([descriptor], [], [], wait_s())[0]:
+            continue
+        data = os.read(descriptor, _READ_BYTES)
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line.decode("ascii", "replace")  # a byte that is no ASCII is no digit either
+        rest = rest[:MAX_LINE]
+        if not data:
+            if rest:
+                yield rest.decode("ascii", "replace")
+            return
 
 
 def _config(family: str, secret_hex: str, starting_code: int | None, count: int | None) -> Config:

@@ -78,6 +78,12 @@ class OutboxSignal:
         """See `Database.on_outbox`."""
         self._listeners.append(listener)
 
+    def marking(self, connection: Connection, work: Work[T]) -> tuple[T, bool]:
+        """Run `work`; its result, and whether it put rows."""
+        connection.info.pop(self.MARK, None)  # of a transaction that was rolled back on this connection
+        result = work(connection)
+        return result, bool(connection.info.pop(self.MARK, False))
+
     def committed(self, marked: bool) -> None:
         """Tell everybody, if the transaction put something."""
         if marked:
@@ -125,9 +131,7 @@ class SqliteDatabase(OutboxSignal):
 
     def _transact(self, work: Work[T]) -> tuple[T, bool]:
         with self._write_engine.begin() as connection:
-            result = work(connection)
-            marked = bool(connection.info.pop(self.MARK, False))
-        return result, marked
+            return self.marking(connection, work)
 
     @staticmethod
     async def _run(pool: ThreadPoolExecutor | None, call: Callable[[], T]) -> T:
@@ -155,13 +159,9 @@ class PostgresDatabase(OutboxSignal):
     async def write(self, work: Work[T]) -> T:
         """See `Database.write`."""
 
-        def run(connection: Connection) -> tuple[T, bool]:
-            result = work(connection)
-            return result, bool(connection.info.pop(self.MARK, False))
-
         await self._ensure_schema()
         async with self._engine.begin() as connection:
-            result, marked = await connection.run_sync(run)
+            result, marked = await connection.run_sync(self.marking, work)
         self.committed(marked)
         return result
 

@@ -1,8 +1,13 @@
-"""Schema migrations that run at start: Alembic, one history a service under SERVICE/migrations/."""
+"""Schema migrations that run at start: Alembic, one history a service under SERVICE/migrations/.
+
+The kit's own tables are created by the functions here, so that each service's history names them in one line.
+A later change of theirs is a function of its own beside these, never a change of these.
+"""
 
 from importlib.resources import files
 
-from alembic import command
+import sqlalchemy as sa
+from alembic import command, op
 from alembic.config import Config
 from sqlalchemy import Connection
 
@@ -21,3 +26,35 @@ async def migrate(database: Database, service: str) -> None:
         command.upgrade(config, "head")
 
     await database.write(upgrade)
+
+
+def create_outbox() -> None:
+    """The outbox of outbox.py, as it was first."""
+    op.create_table(
+        "outbox",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
+        ),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("payload", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("due_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+        sa.Column("last_error", sa.Text),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("outbox_key", "outbox", ["kind", "key"], unique=True)
+    op.create_index("outbox_due", "outbox", ["state", "kind", "due_at_ms"])
+
+
+def create_api_keys() -> None:
+    """The keys of keys.py, as they were first."""
+    op.create_table(
+        "api_keys",
+        sa.Column("key_hash", sa.Text, primary_key=True),
+        sa.Column("client", sa.Text, nullable=False),
+        sa.Column("markets", sa.Text, nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    )

@@ -33,13 +33,12 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from tenacity.wait import wait_base
 
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database, OutboxSignal
 from backend.kit.errors import BackendError
+from backend.kit.rows import RowsStatement
 from backend.kit.runtime import Clock
 
 LEASE_MS = 30_000  # longer than any handler's own time-outs together
@@ -49,6 +48,8 @@ MAX_ERROR = 500  # characters of the last error that are kept
 
 WAITING = "waiting"
 DEAD = "dead"
+
+PUT_COLUMNS = ("kind", "key", "payload", "state", "due_at_ms", "attempts", "created_at_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,26 +138,28 @@ class Outbox:
             Column("last_error", Text),
             Index("outbox_key", "kind", "key", unique=True),
             Index("outbox_due", "state", "kind", "due_at_ms"),
+            # Ids are never given again: a handler that ends late must not remove its row's successor.
+            sqlite_autoincrement=True,
         )
+        self._put = RowsStatement(lambda given: given.insert_new(self.table, PUT_COLUMNS))
 
     def put(self, connection: Connection, rows: Sequence[Outgoing], now_ms: int) -> None:
         """Add rows to the caller's transaction; a row whose (kind, key) is there already is left as it is."""
         if not rows:
             return
-        insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
         values = [
-            {
-                "kind": row.kind,
-                "key": row.key,
-                "payload": msgspec.json.encode(row.payload).decode(),
-                "state": WAITING,
-                "due_at_ms": now_ms if row.due_at_ms is None else row.due_at_ms,
-                "attempts": 0,
-                "created_at_ms": now_ms,
-            }
+            (
+                row.kind,
+                row.key,
+                msgspec.json.encode(row.payload).decode(),
+                WAITING,
+                now_ms if row.due_at_ms is None else row.due_at_ms,
+                0,
+                now_ms,
+            )
             for row in rows
         ]
-        connection.execute(insert(self.table).on_conflict_do_nothing(), values)
+        self._put.run(connection, values)
         connection.info[OutboxSignal.MARK] = True
 
     def lease(self, connection: Connection, kinds: Sequence[str], limit: int, now_ms: int) -> list[Leased]:

@@ -29,7 +29,7 @@ class Vault:
         """The plain bytes. InternalError: another master key, or the row was changed."""
         try:
             return self._aead.decrypt(sealed[:NONCE], sealed[NONCE:], context.encode())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise InternalError("a stored secret does not open; check the master key") from error
 
     def fingerprint(self, value: str) -> str:

@@ -31,10 +31,19 @@ def application(
     render: Render,
     service: str,
     headers: Mapping[str, str] | None = None,
+    shapes: Mapping[str, Render] | None = None,
 ) -> web.Application:
-    """An aiohttp application of `routes`; `headers` go on every answer."""
+    """An aiohttp application of `routes`; `headers` go on every answer.
+
+    `shapes` gives paths (by how they end, so also below a prefix) a render of their own.
+    """
     log = structlog.get_logger(service=service)
     extra = dict(headers or {})
+    default, shaped = render, tuple((shapes or {}).items())
+
+    def rendered(request: web.Request, error: BackendError) -> web.Response:
+        path = request.rel_url.path
+        return next((own for end, own in shaped if path.endswith(end)), default)(error)
 
     @web.middleware
     async def shell(
@@ -43,13 +52,13 @@ def application(
         try:
             response = await handler(request)
         except BackendError as error:
-            response = render(error)
+            response = rendered(request, error)
         except web.HTTPRequestEntityTooLarge:
-            response = render(TooLarge(f"the body is over {MAX_BODY} bytes; send less"))
+            response = rendered(request, TooLarge(f"the body is over {MAX_BODY} bytes; send less"))
         except web.HTTPNotFound:
-            response = render(NotFound("no such path"))
+            response = rendered(request, NotFound("no such path"))
         except web.HTTPMethodNotAllowed as error:
-            response = render(MethodNotAllowed(f"this path does not take {error.method}"))
+            response = rendered(request, MethodNotAllowed(f"this path does not take {error.method}"))
             response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         except web.HTTPException:
             raise
@@ -61,7 +70,7 @@ def application(
                 error=repr(error),
                 exc_info=True,
             )
-            response = render(InternalError("internal error; it has been logged"))
+            response = rendered(request, InternalError("internal error; it has been logged"))
         for name, value in extra.items():
             response.headers.setdefault(name, value)
         return response

@@ -7,7 +7,7 @@ import msgspec
 from backend.kit.feed import OpsEvent
 from backend.kit.runtime import iso
 from backend.m2m import schemas
-from backend.m2m.store import CommandRow, Device
+from backend.m2m.rows import CommandRow, Device
 from protocols.magicbox import wire
 
 NO_LIMIT = 0xFFFFFFFF

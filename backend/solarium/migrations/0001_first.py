@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from backend.kit.migrations import create_api_keys, create_outbox
+
 revision = "0001"
 down_revision = None
 
@@ -144,24 +146,5 @@ def _external() -> None:
 
 
 def _kit() -> None:
-    op.create_table(
-        "outbox",
-        _id(),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("payload", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("due_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("last_error", sa.Text()),
-    )
-    op.create_index("outbox_key", "outbox", ["kind", "key"], unique=True)
-    op.create_index("outbox_due", "outbox", ["state", "kind", "due_at_ms"])
-    op.create_table(
-        "api_keys",
-        sa.Column("key_hash", sa.Text(), primary_key=True),
-        sa.Column("client", sa.Text(), nullable=False),
-        sa.Column("markets", sa.Text(), nullable=False),
-        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
-    )
+    create_outbox()
+    create_api_keys()

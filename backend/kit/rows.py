@@ -1,0 +1,116 @@
+"""Statements over many rows at once: rows travel as one JSON parameter, and what is read comes back as one.
+
+What the hot write batches are made of. The text of a statement does not depend on how many rows there are, so
+it is compiled once, and the database works through them in one step. On SQLite that step runs without
+Python's interpreter lock, beside the event loop; `executemany` and `fetchall` take the lock again for every
+row, and each time wait for the event loop to let go of it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    Update,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import Insert as PgInsert
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+T = TypeVar("T")
+Rows = Sequence[object]  # each a sequence of values, or an array-like msgspec Struct
+Column = ColumnElement[Any]
+Statement = SqliteInsert | PgInsert | Select[*tuple[Any, ...]] | Update
+
+
+class Given:
+    """The rows inside a statement, in one database's words."""
+
+    def __init__(self, dialect: str):
+        self._postgresql = dialect == "postgresql"
+        rows = bindparam("rows", type_=Text)
+        array = func.json_array_elements(cast(rows, JSON)) if self._postgresql else func.json_each(rows)
+        self.table = array.table_valued("value", name="given")
+
+    def column(self, position: int, like: Column) -> Column:
+        """The value at `position` of each row, with the type of column `like`."""
+        if self._postgresql:
+            return cast(self.table.c.value.op("->>")(literal_column(str(position))), like.type)
+        return func.json_extract(self.table.c.value, literal_column(f"'$[{position}]'"))
+
+    def columns(self, table: Table, names: Sequence[str], *, start: int = 0) -> list[Column]:
+        """The values from position `start` on, with the types of the named columns."""
+        return [self.column(position, table.c[name]) for position, name in enumerate(names, start)]
+
+    def insert_new(
+        self,
+        table: Table,
+        names: Sequence[str],
+        *,
+        values: Sequence[Column] | None = None,
+        source: FromClause | None = None,
+    ) -> SqliteInsert | PgInsert:
+        """INSERT the rows; those that would break a unique index are left out.
+
+        `values` and `source` fill the columns otherwise than by position from the rows alone.
+        """
+        chosen = self.columns(table, names) if values is None else values
+        rows = select(*chosen).select_from(self.table if source is None else source)
+        insert = pg_insert if self._postgresql else sqlite_insert
+        # SQLite's parser needs a WHERE to tell ON CONFLICT from a join's ON.
+        return insert(table).from_select(list(names), rows.where(true())).on_conflict_do_nothing()
+
+    def packed(self, rows: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+        """SELECT `rows` as one JSON array of arrays."""
+        array, gather = (
+            (func.json_build_array, func.json_agg)
+            if self._postgresql
+            else (func.json_array, func.json_group_array)
+        )
+        found = rows.subquery("found")
+        return select(cast(gather(array(*found.c)), Text))
+
+
+class RowsStatement:
+    """A statement over rows; `build` makes it of the Given, once for each kind of database."""
+
+    def __init__(self, build: Callable[[Given], Statement]):
+        self._build = build
+        self._texts: dict[str, str] = {}
+
+    def run(self, connection: Connection, rows: Rows) -> None:
+        """Execute it. Values may be text, integers, booleans and None."""
+        connection.exec_driver_sql(self._text(connection), (_encoded(rows),))
+
+    def read(self, connection: Connection, rows: Rows, schema: type[T]) -> list[T]:
+        """Execute a `packed` one; its rows as `schema`, an array-like Struct."""
+        packed = connection.exec_driver_sql(self._text(connection), (_encoded(rows),)).scalar_one()
+        return msgspec.json.decode(packed, type=list[schema]) if packed else []
+
+    def _text(self, connection: Connection) -> str:
+        dialect = connection.dialect
+        text = self._texts.get(dialect.name)
+        if text is None:
+            compiled = self._build(Given(dialect.name)).compile(dialect=dialect)
+            if list(compiled.params) != ["rows"]:
+                raise ValueError("a rows statement takes no parameter besides its rows")
+            text = self._texts[dialect.name] = str(compiled)
+        return text
+
+
+def _encoded(rows: Rows) -> str:
+    return msgspec.json.encode(rows).decode()

@@ -1,0 +1,282 @@
+"""What devices say, decided in one transaction for all frames that wait.
+
+    open      uplink.py: unseal, decode; a bad frame is refused and changes nothing
+    window    a sequence that was taken before, or is too old, changes nothing; its stored records are
+              acknowledged again (resolutions 16, invariant 6)
+    store     each (serial, record) once, whatever frame brings it (invariant 5)
+    follow    new statuses, results, gaps: commands become replied, their callbacks outbox rows
+    answer    downlink.py: one sealed frame with acknowledgements, the time and commands that wait
+
+events.py says it to the ops topics; the bridge publishes what comes back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection
+
+from backend.kit.feed import OpsEvent
+from backend.kit.outbox import Outgoing
+from backend.kit.runtime import Clock
+from backend.m2m import callbacks, downlink, events, uplink
+from backend.m2m.commands import CREATED, SENT, is_name
+from backend.m2m.links import Links
+from backend.m2m.rows import CommandRow, Device, GapRow, RecordRow, Reply
+from backend.m2m.store import Store
+from backend.m2m.uplink import Arrival, Numbered
+from protocols.magicbox import wire
+
+DOWN = "down"  # outbox kind: a command for the feed
+OPS = "ops"  # outbox kind: an event for the feed, of a frame that did not come through the bridge
+MAX_RESPONSE = 200  # characters of a device's answer that are kept
+
+Waiting = dict[str, list[CommandRow]]  # open commands by serial, oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class IngestAnswer:
+    """Sealed frames for the device and events for the ops topics; `refused` says why there are none.
+
+    repeat: the frame's sequence was taken before. stored, duplicates: its records that were new, and not.
+    """
+
+    down: tuple[bytes, ...] = ()
+    events: tuple[OpsEvent, ...] = ()
+    refused: str | None = None
+    repeat: bool = False
+    stored: int = 0
+    duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """(serial, frame) pairs that came together: from the bridge, or one over HTTP."""
+
+    uplinks: tuple[tuple[str, bytes], ...]
+    over_http: bool = False
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What one decision writes besides records."""
+
+    gaps: list[GapRow] = field(default_factory=list[GapRow])
+    replies: list[Reply] = field(default_factory=list[Reply])
+    sent: list[int] = field(default_factory=list[int])
+    outgoing: list[Outgoing] = field(default_factory=list[Outgoing])
+
+
+class Ingest:
+    """See the module. `counters` count what this process took."""
+
+    def __init__(self, *, store: Store, links: Links, clock: Clock, resend_after_s: float):
+        self._store = store
+        self._links = links
+        self._clock = clock
+        self._resend_after_ms = int(resend_after_s * 1000)
+        self.counters = {"accepted": 0, "repeats": 0, "refused": 0, "stored": 0, "duplicates": 0}
+
+    def decide(self, connection: Connection, deliveries: Sequence[Delivery]) -> list[list[IngestAnswer]]:
+        """The answers to each delivery, frame by frame (for a WriteBatch)."""
+        now_ms = self._clock.now_ms()
+        serials = {serial for delivery in deliveries for serial, _ in delivery.uplinks}
+        devices = self._store.lock_devices(connection, set(filter(is_name, serials)))
+        opened = [
+            [self._open(devices.get(serial), frame, delivery.over_http) for serial, frame in delivery.uplinks]
+            for delivery in deliveries
+        ]
+        arrivals = [entry for entries in opened for entry in entries if isinstance(entry, Arrival)]
+        touched = {arrival.device.serial: arrival.device for arrival in arrivals}
+        new = self._keep_records(connection, arrivals, now_ms)
+        waiting = self._store.open_commands(connection, touched)
+        changes = _Changes()
+        self._follow(arrivals, new, waiting, changes, now_ms)
+        answers = [[self._answer(entry, waiting, changes, now_ms) for entry in entries] for entries in opened]
+        self._write(connection, changes, now_ms)
+        self._store.save_devices(connection, list(touched.values()))
+        return answers
+
+    def count(self, answers: Sequence[IngestAnswer]) -> None:
+        """Count committed answers."""
+        for answer in answers:
+            outcome = "refused" if answer.refused else "repeats" if answer.repeat else "accepted"
+            self.counters[outcome] += 1
+            self.counters["stored"] += answer.stored
+            self.counters["duplicates"] += answer.duplicates
+
+    def _open(self, device: Device | None, frame: bytes, over_http: bool) -> Arrival | str:
+        """The frame, its sequence taken; or why it is refused."""
+        link = None if device is None else self._links.of(device)
+        if device is None or link is None:
+            return "unknown_device"
+        try:
+            return uplink.open_frame(device, link, frame, over_http=over_http)
+        except wire.WireError as error:
+            return error.reason
+
+    def _keep_records(
+        self, connection: Connection, arrivals: Sequence[Arrival], now_ms: int
+    ) -> set[tuple[str, int]]:
+        """Store what is new, and note on each arrival what it acknowledges."""
+        rows: dict[tuple[str, int], RecordRow] = {}
+        for arrival in arrivals:
+            if not arrival.fresh:
+                continue
+            arrival.device.last_seen_ms = now_ms
+            for entry in arrival.records:
+                row = _row(arrival.device.serial, entry, now_ms)
+                rows.setdefault((row.serial, row.record), row)
+                arrival.acknowledged.add(entry.record)
+        new = self._store.add_records(connection, list(rows.values()))
+        for arrival in arrivals:
+            if not arrival.fresh:
+                numbers = {entry.record for entry in arrival.records}
+                arrival.acknowledged = self._store.stored(connection, arrival.device.serial, numbers)
+        return new
+
+    def _follow(
+        self,
+        arrivals: Sequence[Arrival],
+        new: set[tuple[str, int]],
+        waiting: Waiting,
+        changes: _Changes,
+        now_ms: int,
+    ) -> None:
+        """What the new records change, each once, in the order in which they came."""
+        left = set(new)
+        for arrival in arrivals:
+            if not arrival.fresh:
+                continue
+            for entry in arrival.records:
+                key = (arrival.device.serial, entry.record)
+                if key in left:
+                    left.remove(key)
+                    arrival.stored += 1
+                    self._follow_record(arrival, entry, waiting, changes, now_ms)
+            if arrival.over_http:
+                changes.outgoing += _ops_rows(arrival)
+
+    def _follow_record(
+        self, arrival: Arrival, entry: Numbered, waiting: Waiting, changes: _Changes, now_ms: int
+    ) -> None:
+        device = arrival.device
+        match entry.content:
+            case wire.Status() as status:
+                if entry.record > device.status_record:
+                    device.status_record = entry.record
+                    at_ms = events.at_ms(entry.at, now_ms)
+                    arrival.events.append(events.status_event(device, status, at_ms=at_ms))
+            case wire.CommandResult() as result:
+                self._follow_result(arrival, result, waiting.get(device.serial, []), changes, now_ms)
+            case content:
+                if isinstance(content, wire.Gap):
+                    gap = GapRow(device.serial, entry.record, content.first, content.last, content.reason)
+                    changes.gaps.append(gap)
+                event = events.record_event(device, content, now_ms)
+                if event is not None:
+                    arrival.events.append(event)
+
+    def _follow_result(
+        self,
+        arrival: Arrival,
+        result: wire.CommandResult,
+        waiting: list[CommandRow],
+        changes: _Changes,
+        now_ms: int,
+    ) -> None:
+        """An open command is answered: sent, if nobody noted that yet, then replied, then its callback.
+
+        `busy` is no answer: the device had no room and takes the command later.
+        """
+        index = next((i for i, command in enumerate(waiting) if command.id == result.command_id), None)
+        if index is None:
+            return
+        command = waiting[index]
+        if command.state == CREATED:
+            changes.sent.append(command.id)
+            command = waiting[index] = replace(command, state=SENT, sent_at_ms=now_ms)
+        if result.result == wire.COMMAND_RESULT_BUSY:
+            return
+        del waiting[index]
+        response = _response(result)
+        changes.replies.append(Reply(command.id, response))
+        arrival.events.append(events.command_event(arrival.device, command, response, now_ms))
+        if command.callback_url is not None:
+            changes.outgoing.append(Outgoing(callbacks.KIND, str(command.id), {}))
+
+    def _answer(
+        self, opened: Arrival | str, waiting: Waiting, changes: _Changes, now_ms: int
+    ) -> IngestAnswer:
+        if isinstance(opened, str):
+            return IngestAnswer(refused=opened)
+        device = opened.device
+        records = downlink.acknowledgements(opened.acknowledged)
+        if downlink.wants_time(opened, now_ms // 1000):
+            records.append(wire.Time(now_ms // 1000))
+        commands = waiting.get(device.serial, [])
+        if opened.fresh and commands:
+            due = downlink.due_commands(
+                commands, sent_before_ms=now_ms - self._resend_after_ms, booted=opened.booted
+            )
+            chosen = downlink.fitting(device, due)
+            records += [record for _, record in chosen]
+            sent = {command.id for command, _ in chosen}
+            changes.sent += sent
+            # Not once more with the next frame of this batch.
+            waiting[device.serial] = [
+                replace(command, state=SENT, sent_at_ms=now_ms) if command.id in sent else command
+                for command in commands
+            ]
+        down = (self._links.seal_down(device, opened.link, records),) if records else ()
+        return IngestAnswer(
+            down=down,
+            events=tuple(opened.events),
+            repeat=not opened.fresh,
+            stored=opened.stored,
+            duplicates=len(opened.records) - opened.stored,
+        )
+
+    def _write(self, connection: Connection, changes: _Changes, now_ms: int) -> None:
+        self._store.add_gaps(connection, changes.gaps)
+        self._store.mark_sent(connection, changes.sent, now_ms)
+        self._store.mark_replied(connection, changes.replies, now_ms)
+        gone = {*changes.sent, *(reply.command_id for reply in changes.replies)}
+        if gone:
+            self._store.outbox.cancel(connection, DOWN, [str(command_id) for command_id in sorted(gone)])
+        self._store.outbox.put(connection, changes.outgoing, now_ms)
+
+
+def _row(serial: str, entry: Numbered, now_ms: int) -> RecordRow:
+    return RecordRow(
+        serial=serial,
+        record=entry.record,
+        type=entry.type,
+        at_ms=events.at_ms(entry.at, now_ms),
+        received_at_ms=now_ms,
+        body=entry.encoded,
+    )
+
+
+def _response(result: wire.CommandResult) -> str:
+    """What the callback tells (checklist 72): OK, or the device's own words, or the result's name."""
+    if result.result == wire.COMMAND_RESULT_OK:
+        return "OK"
+    name = wire.COMMAND_RESULT_NAMES.get(result.result, str(result.result))
+    return events.plain_text(result.detail)[:MAX_RESPONSE] or name
+
+
+def _ops_rows(arrival: Arrival) -> list[Outgoing]:
+    header = arrival.header
+    return [
+        Outgoing(
+            OPS,
+            f"{event.serial}/{header.epoch}/{header.sequence}/{index}",
+            {
+                "serial": event.serial,
+                "market": event.market,
+                "kind": event.kind,
+                "document": event.payload.decode(),
+            },
+        )
+        for index, event in enumerate(arrival.events)
+    ]

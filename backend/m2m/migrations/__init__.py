@@ -1,0 +1,1 @@
+"""Schema history of `m2m`, run at start by backend.kit.migrations."""

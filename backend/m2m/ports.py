@@ -1,0 +1,28 @@
+"""What `m2m` needs of the outside besides kit.http: names to addresses."""
+
+import asyncio
+import socket
+from typing import Protocol
+
+RESOLVE_S = 3.0  # a slower name is judged when its callback is sent
+
+
+class Resolver(Protocol):
+    """Who a host name is."""
+
+    async def resolve(self, host: str) -> list[str]:
+        """Its IP addresses as text; none if it does not resolve now."""
+        ...
+
+
+class SystemResolver:
+    """The operating system's resolver."""
+
+    async def resolve(self, host: str) -> list[str]:
+        """See Resolver."""
+        try:
+            async with asyncio.timeout(RESOLVE_S):
+                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError, TimeoutError):
+            return []
+        return sorted({str(address[4][0]) for address in found})

@@ -1,0 +1,48 @@
+"""mega over HTTP: the methods of MegaService that others use. Raises the kit's errors."""
+
+import msgspec
+
+from backend.kit.errors import Unavailable
+from backend.kit.http import HttpClient, error_of
+from backend.mega.schemas import Queued, SendRequest
+
+
+class MegaClient:
+    """`base_url` is the root of mega; `api_key` goes into the header X-API-Key."""
+
+    def __init__(self, *, http: HttpClient, base_url: str, api_key: str):
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"X-API-Key": api_key, "Content-Type": "application/json"}
+
+    async def send(
+        self,
+        *,
+        to: str,
+        text: str,
+        market: str | None = None,
+        sender_id: str | None = None,
+        reference: str | None = None,
+        callback_url: str | None = None,
+    ) -> Queued:
+        """See MegaService.send."""
+        body = SendRequest(
+            to=to,
+            text=text,
+            market=market,
+            sender_id=sender_id,
+            reference=reference,
+            callback_url=callback_url,
+        )
+        answer = await self._http.request(
+            "POST",
+            f"{self._base_url}/send_short_message",
+            headers=self._headers,
+            body=msgspec.json.encode(body),
+        )
+        if answer.status != 202:
+            raise error_of(answer, "mega send")
+        try:
+            return msgspec.json.decode(answer.body, type=Queued)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Unavailable("mega send: the answer does not fit its schema") from error

@@ -1,0 +1,70 @@
+"""What mese needs of others: payments (momo)."""
+
+from typing import Protocol
+
+
+class AccountRoute(Protocol):
+    """Where payments for an account go."""
+
+    @property
+    def business_account(self) -> str: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def provider_key(self) -> str: ...
+
+
+class Validation(Protocol):
+    """`status` is one of the four of checklist 29."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def customer_name(self) -> str | None: ...
+
+
+class Payment(Protocol):
+    """`status`: pending | confirmed | failed | unknown."""
+
+    @property
+    def payment_id(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+
+
+class Payments(Protocol):
+    """The gateway. Every call raises Unavailable when it can't be reached; TimedOut when nobody knows."""
+
+    async def resolve(self, *, reference: str, market: str) -> AccountRoute | None:
+        """The route of an account of `market`, or None."""
+        ...
+
+    async def validate(
+        self,
+        *,
+        reference: str,
+        currency: str,
+        business_account: str,
+        provider_key: str,
+        amount_subunit: int | None = None,
+    ) -> Validation:
+        """Whether the account takes a payment (of this amount, if one is given)."""
+        ...
+
+    async def pay(
+        self,
+        *,
+        reference: str,
+        amount_subunit: int,
+        currency: str,
+        business_account: str,
+        provider_key: str,
+        msisdn: str,
+        idempotency_key: str,
+    ) -> Payment:
+        """Start a payment; the first one, if `idempotency_key` was used before."""
+        ...
+
+    async def wait(self, payment_id: str, *, wait_s: float) -> Payment:
+        """The payment, as soon as it is settled, or after `wait_s` seconds."""
+        ...

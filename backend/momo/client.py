@@ -1,0 +1,110 @@
+"""momo over HTTP: the methods of MomoService that others use. Raises the kit's errors."""
+
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from backend.kit.errors import Unavailable
+from backend.kit.http import HttpAnswer, HttpClient, error_of
+from backend.momo.schemas import (
+    Payment,
+    PaymentRequest,
+    ResolveRequest,
+    RouteAnswer,
+    ValidateRequest,
+    ValidationAnswer,
+)
+
+T = TypeVar("T")
+
+STATUSES = frozenset(("ok", "reference_not_found", "amount_too_low", "amount_too_high"))
+
+
+class MomoClient:
+    """`base_url` is the root of momo; `api_key` goes into the header API-KEY."""
+
+    def __init__(self, *, http: HttpClient, base_url: str, api_key: str):
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"API-KEY": api_key, "Content-Type": "application/json"}
+
+    async def resolve(self, *, reference: str, market: str) -> RouteAnswer | None:
+        """See MomoService.resolve."""
+        answer = await self._post("/resolve", ResolveRequest(reference=reference, market=market))
+        if answer.status == 404 and _status_of(answer) == "reference_not_found":
+            return None
+        return _decoded(answer, 200, RouteAnswer, "resolve")
+
+    async def validate(
+        self,
+        *,
+        reference: str,
+        currency: str,
+        business_account: str,
+        provider_key: str,
+        amount_subunit: int | None = None,
+    ) -> ValidationAnswer:
+        """See MomoService.validate."""
+        body = ValidateRequest(
+            reference=reference,
+            currency=currency,
+            business_account=business_account,
+            provider_key=provider_key,
+            amount_subunit=amount_subunit,
+        )
+        answer = await self._post("/validate", body)
+        if answer.status in (200, 404, 412) and str(_status_of(answer)) in STATUSES:
+            return _decoded(answer, answer.status, ValidationAnswer, "validate")
+        raise error_of(answer, "momo validate")
+
+    async def pay(
+        self,
+        *,
+        reference: str,
+        amount_subunit: int,
+        currency: str,
+        business_account: str,
+        provider_key: str,
+        msisdn: str,
+        idempotency_key: str,
+    ) -> Payment:
+        """See MomoService.pay."""
+        body = PaymentRequest(
+            reference=reference,
+            amount_subunit=amount_subunit,
+            currency=currency,
+            business_account=business_account,
+            provider_key=provider_key,
+            msisdn=msisdn,
+            idempotency_key=idempotency_key,
+        )
+        return _decoded(await self._post("/payment", body), 202, Payment, "payment")
+
+    async def wait(self, payment_id: str, *, wait_s: float) -> Payment:
+        """See MomoService.wait."""
+        answer = await self._http.request(
+            "GET",
+            f"{self._base_url}/payment/{quote(payment_id, safe='')}?wait_s={wait_s:.3f}",
+            headers=self._headers,
+            timeout_s=wait_s + 5.0,
+        )
+        return _decoded(answer, 200, Payment, "payment status")
+
+    async def _post(self, path: str, body: msgspec.Struct) -> HttpAnswer:
+        return await self._http.request(
+            "POST", self._base_url + path, headers=self._headers, body=msgspec.json.encode(body)
+        )
+
+
+def _status_of(answer: HttpAnswer) -> object:
+    return answer.json().get("status")
+
+
+def _decoded(answer: HttpAnswer, status: int, kind: type[T], what: str) -> T:
+    if answer.status != status:
+        raise error_of(answer, f"momo {what}")
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unavailable(f"momo {what}: the answer does not fit its schema") from error

@@ -1,0 +1,1 @@
+"""One module a provider; each implements `backend.momo.ports.Provider`."""

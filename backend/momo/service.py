@@ -1,0 +1,234 @@
+"""Decides about payments. Next: states.py (the table), transfers.py (what the outbox does), store.py (SQL).
+
+    pay       stores the payment and the request to the provider in one transaction, then answers
+    request   outbox: asks the provider           poll      outbox: reads the status until it is settled
+    callback  stored raw, then a hint to poll now  confirm   outbox: tells billing
+
+Every change of a payment goes through `Transfers.happened`, which applies the table of states.py.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from backend.kit.batch import WriteBatch
+from backend.kit.database import Database
+from backend.kit.errors import NotFound, Unprocessable
+from backend.kit.migrations import migrate
+from backend.kit.outbox import Dispatcher, Outgoing
+from backend.kit.runtime import Clock, Entropy, token_hex, uuid4
+from backend.momo.ports import AccountRoute, Billing, Provider, Validation
+from backend.momo.schemas import Payment
+from backend.momo.states import PAID, SETTLED, STATUS, State
+from backend.momo.store import PaymentRow, Store
+from backend.momo.transfers import POLL, REQUEST, Transfers
+from backend.momo.watch import Watch
+
+MAX_WAIT_S = 30.0  # of one long poll; callers come again
+RECHECK_S = 1.0  # another process on the same database may have settled it, and its commits wake nobody here
+AUDIT_LIMIT = 100  # stuck payments that an audit names
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`pepper` keys the hashes of api keys; `callback_base_url` is where providers reach our /hooks/."""
+
+    callback_base_url: str
+    pepper: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What stands in the books of momo. Amounts in subunits by currency."""
+
+    payments_by_state: Mapping[str, int]
+    confirmed_subunit: Mapping[str, int]
+    stuck: tuple[str, ...]  # ids of unsettled payments older than asked for, at most AUDIT_LIMIT
+    dead_letters: int
+
+
+class MomoService:
+    """The gateway. `providers` by provider_key (resolutions 24)."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        entropy: Entropy,
+        config: Config,
+        billing: Billing,
+        providers: Mapping[str, Provider],
+    ):
+        self._database = database
+        self._clock = clock
+        self._entropy = entropy
+        self._billing = billing
+        self._providers = dict(providers)
+        self._store = Store(config.pepper)
+        self.keys = self._store.keys
+        self._watch = Watch()
+        self._payments: WriteBatch[PaymentRow, PaymentRow] = WriteBatch(database, self._decide)
+        self._transfers = Transfers(
+            database=database,
+            clock=clock,
+            store=self._store,
+            billing=billing,
+            providers=self._providers,
+            callback_base_url=config.callback_base_url,
+            wake=self._watch.wake,
+        )
+        self._dispatcher = Dispatcher(
+            outbox=self._store.outbox,
+            database=database,
+            clock=clock,
+            handlers=self._transfers.handlers,
+            policies={},
+            service="momo",
+        )
+
+    async def start(self) -> None:
+        """Bring the schema up to date, load the keys, take up what was left undone."""
+        await migrate(self._database, "momo")
+        await self.keys.load(self._database)
+        await self._dispatcher.start()
+
+    async def stop(self) -> None:
+        """Stop at once; what was in hand is taken up at the next start."""
+        await self._dispatcher.stop()
+
+    async def install_key(self, key: str, *, client: str, markets: Sequence[str] = ()) -> None:
+        """Make an api key valid, if it is not yet."""
+        now_ms = self._clock.now_ms()
+        await self._database.write(lambda c: self.keys.install(c, key, client, markets, now_ms))
+        await self.keys.load(self._database)
+
+    async def resolve(self, *, reference: str, market: str) -> AccountRoute | None:
+        """The route of an account of `market`, or None."""
+        return await self._billing.resolve(reference=reference, market=market)
+
+    async def validate(
+        self,
+        *,
+        reference: str,
+        currency: str,
+        business_account: str,
+        provider_key: str,
+        amount_subunit: int | None = None,
+    ) -> Validation:
+        """Billing's word on a payment that is about to be made (checklist 12, 13)."""
+        return await self._billing.validate(
+            reference=reference,
+            currency=currency,
+            business_account=business_account,
+            provider_key=provider_key,
+            amount_subunit=amount_subunit,
+        )
+
+    async def pay(
+        self,
+        *,
+        reference: str,
+        amount_subunit: int,
+        currency: str,
+        business_account: str,
+        provider_key: str,
+        msisdn: str,
+        idempotency_key: str,
+    ) -> Payment:
+        """Take a payment in hand; the first one, if `idempotency_key` was used before.
+
+        Unprocessable: no such provider, or an amount or currency that it can't move.
+        """
+        provider = self._providers.get(provider_key)
+        if provider is None:
+            raise Unprocessable(f"no provider is configured for {provider_key!r}")
+        provider.check(amount_subunit=amount_subunit, currency=currency)
+        row = PaymentRow(
+            id=uuid4(self._entropy),
+            idempotency_key=idempotency_key,
+            reference=reference,
+            amount_subunit=amount_subunit,
+            currency=currency,
+            business_account=business_account,
+            provider_key=provider_key,
+            msisdn=msisdn,
+            state=State.CREATED,
+            base_url=provider.base_url,
+            provider_ref=uuid4(self._entropy),
+            callback_secret=token_hex(self._entropy),
+            created_at_ms=self._clock.now_ms(),
+        )
+        return _answer(await self._payments.submit(row))
+
+    async def wait(self, payment_id: str, *, wait_s: float) -> Payment:
+        """The payment, as soon as it is confirmed or failed, or after `wait_s` seconds (at most MAX_WAIT_S).
+
+        NotFound: no such payment.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + min(wait_s, MAX_WAIT_S)
+        with self._watch.on(payment_id) as changed:
+            while True:
+                changed.clear()
+                row = await self._database.read(lambda c: self._store.by_id(c, payment_id))
+                if row is None:
+                    raise NotFound("no such payment")
+                left_s = deadline - loop.time()
+                if row.state in SETTLED or left_s <= 0:
+                    return _answer(row)
+                try:
+                    async with asyncio.timeout(min(left_s, RECHECK_S)):
+                        await changed.wait()
+                except TimeoutError:
+                    continue
+
+    async def callback(self, *, hook: str, secret: str, body: bytes) -> None:
+        """Keep a provider's callback as it came, and read the status now. NotFound: not one of our paths."""
+
+        def work(connection: Connection) -> bool:
+            row = self._store.by_callback_secret(connection, secret)
+            provider = None if row is None else self._providers.get(row.provider_key)
+            if row is None or provider is None or provider.hook != hook:
+                return False
+            now_ms = self._clock.now_ms()
+            self._store.add_callback(connection, row.id, body, now_ms)
+            if row.state not in PAID:
+                # Not put on top of the row that waits, which may be due in minutes only.
+                self._store.outbox.cancel(connection, POLL, [row.id])
+                self._store.outbox.put(connection, [Outgoing(POLL, row.id, {})], now_ms)
+            return True
+
+        if not await self._database.write(work):
+            raise NotFound("no such path")
+
+    async def audit(self, *, older_than_s: float = 120.0) -> Audit:
+        """Payments by state, sums, and those that should have been settled by now."""
+        before_ms = self._clock.now_ms() - int(older_than_s * 1000)
+        return await self._database.read(
+            lambda connection: Audit(
+                payments_by_state=self._store.count_by_state(connection),
+                confirmed_subunit=self._store.confirmed_by_currency(connection),
+                stuck=self._store.open_before(connection, before_ms, AUDIT_LIMIT),
+                dead_letters=self._store.dead_letters(connection),
+            )
+        )
+
+    def _decide(self, connection: Connection, rows: Sequence[PaymentRow]) -> list[PaymentRow]:
+        """A batch of new payments: each key's first one stays, with its request to the provider."""
+        firsts: dict[str, PaymentRow] = {}
+        for row in rows:
+            firsts.setdefault(row.idempotency_key, row)
+        self._store.add(connection, list(firsts.values()))
+        stored = self._store.by_keys(connection, list(firsts))
+        new = [stored[key].id for key, row in firsts.items() if stored[key].id == row.id]
+        outgoing = [Outgoing(REQUEST, payment_id, {}) for payment_id in new]
+        self._store.outbox.put(connection, outgoing, self._clock.now_ms())
+        return [stored[row.idempotency_key] for row in rows]
+
+
+def _answer(row: PaymentRow) -> Payment:
+    reason = row.failure_reason if row.state is State.FAILED else None
+    return Payment(payment_id=row.id, status=STATUS[row.state], reason=reason)

@@ -1,0 +1,185 @@
+"""All SQL of momo: payments, raw callbacks, and the outbox and keys of the kit.
+
+Nothing here commits: the functions take the connection of a unit of work (see backend/kit/database.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    RowMapping,
+    Table,
+    Text,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from backend.kit.keys import ApiKeys
+from backend.kit.outbox import DEAD, Outbox
+from backend.momo.states import SETTLED, State
+
+MAX_CALLBACKS = 100  # raw callbacks kept of one payment; a provider sends one or two
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRow:
+    """A payment as it is stored."""
+
+    id: str
+    idempotency_key: str
+    reference: str
+    amount_subunit: int
+    currency: str
+    business_account: str
+    provider_key: str
+    msisdn: str
+    state: State
+    base_url: str
+    provider_ref: str
+    callback_secret: str
+    created_at_ms: int
+    provider_tx: str | None = None
+    failure_reason: str | None = None
+    paid_at_ms: int | None = None
+    confirmed_at_ms: int | None = None
+
+
+class Store:
+    """Tables and statements. `pepper` keys the hashes of the api keys."""
+
+    def __init__(self, pepper: bytes):
+        self.metadata = MetaData()
+        self.outbox = Outbox(self.metadata)
+        self.keys = ApiKeys(self.metadata, pepper)
+        self.payments = Table(
+            "payments",
+            self.metadata,
+            Column("id", Text, primary_key=True),
+            Column("idempotency_key", Text, nullable=False),
+            Column("reference", Text, nullable=False),
+            Column("amount_subunit", BigInteger, nullable=False),
+            Column("currency", Text, nullable=False),
+            Column("business_account", Text, nullable=False),
+            Column("provider_key", Text, nullable=False),
+            Column("msisdn", Text, nullable=False),
+            Column("state", Text, nullable=False),
+            Column("base_url", Text, nullable=False),
+            Column("provider_ref", Text, nullable=False),
+            Column("callback_secret", Text, nullable=False),
+            Column("created_at_ms", BigInteger, nullable=False),
+            Column("provider_tx", Text),
+            Column("failure_reason", Text),
+            Column("paid_at_ms", BigInteger),
+            Column("confirmed_at_ms", BigInteger),
+            Index("payments_idempotency_key", "idempotency_key", unique=True),
+            Index("payments_callback_secret", "callback_secret", unique=True),
+            Index("payments_state", "state", "created_at_ms"),
+        )
+        self.callbacks = Table(
+            "callbacks",
+            self.metadata,
+            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+            Column("payment_id", Text, nullable=False),
+            Column("received_at_ms", BigInteger, nullable=False),
+            Column("body", LargeBinary, nullable=False),
+            Index("callbacks_payment_id", "payment_id"),
+        )
+
+    def add(self, connection: Connection, rows: Sequence[PaymentRow]) -> None:
+        """Insert payments; one whose idempotency key is there already is left as it is."""
+        insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
+        statement = insert(self.payments).on_conflict_do_nothing()
+        connection.execute(
+            statement, [asdict(row) for row in sorted(rows, key=lambda row: row.idempotency_key)]
+        )
+
+    def by_keys(self, connection: Connection, idempotency_keys: Sequence[str]) -> dict[str, PaymentRow]:
+        """Payments by their idempotency key."""
+        statement = select(self.payments).where(self.payments.c.idempotency_key.in_(idempotency_keys))
+        return {row.idempotency_key: row for row in map(_payment, connection.execute(statement).mappings())}
+
+    def by_id(self, connection: Connection, payment_id: str) -> PaymentRow | None:
+        """One payment."""
+        row = (
+            connection.execute(select(self.payments).where(self.payments.c.id == payment_id))
+            .mappings()
+            .first()
+        )
+        return None if row is None else _payment(row)
+
+    def by_callback_secret(self, connection: Connection, secret: str) -> PaymentRow | None:
+        """The payment that a callback path belongs to."""
+        statement = select(self.payments).where(self.payments.c.callback_secret == secret)
+        row = connection.execute(statement).mappings().first()
+        return None if row is None else _payment(row)
+
+    def locked(self, connection: Connection, ids: Sequence[str]) -> dict[str, PaymentRow]:
+        """Payments by id, locked in id order until the transaction ends."""
+        statement = (
+            select(self.payments)
+            .where(self.payments.c.id.in_(ids))
+            .order_by(self.payments.c.id)
+            .with_for_update()
+        )
+        return {row.id: row for row in map(_payment, connection.execute(statement).mappings())}
+
+    def set_state(
+        self, connection: Connection, payment_id: str, state: State, values: dict[str, str | int | None]
+    ) -> None:
+        """Write a payment's new state and what came with it."""
+        statement = update(self.payments).where(self.payments.c.id == payment_id)
+        connection.execute(statement.values(state=state, **values))
+
+    def add_callback(self, connection: Connection, payment_id: str, body: bytes, now_ms: int) -> None:
+        """Keep a callback as it came, up to MAX_CALLBACKS a payment."""
+        count = select(func.count()).where(self.callbacks.c.payment_id == payment_id)
+        if connection.execute(count).scalar_one() < MAX_CALLBACKS:
+            row = {"payment_id": payment_id, "received_at_ms": now_ms, "body": body}
+            connection.execute(self.callbacks.insert(), [row])
+
+    def count_by_state(self, connection: Connection) -> dict[str, int]:
+        """How many payments there are in each state."""
+        statement = select(self.payments.c.state, func.count()).group_by(self.payments.c.state)
+        return {str(state): int(count) for state, count in connection.execute(statement)}
+
+    def confirmed_by_currency(self, connection: Connection) -> dict[str, int]:
+        """Sum of the confirmed payments in subunits, by currency."""
+        table = self.payments
+        statement = (
+            select(table.c.currency, func.sum(table.c.amount_subunit))
+            .where(table.c.state == State.CONFIRMED)
+            .group_by(table.c.currency)
+        )
+        return {str(currency): int(total) for currency, total in connection.execute(statement)}
+
+    def open_before(self, connection: Connection, created_before_ms: int, limit: int) -> tuple[str, ...]:
+        """Ids of unsettled payments that were made before a time, oldest first."""
+        table = self.payments
+        statement = (
+            select(table.c.id)
+            .where(table.c.state.not_in(sorted(SETTLED)), table.c.created_at_ms < created_before_ms)
+            .order_by(table.c.created_at_ms)
+            .limit(limit)
+        )
+        return tuple(connection.execute(statement).scalars())
+
+    def dead_letters(self, connection: Connection) -> int:
+        """How many outbox rows were given up."""
+        table = self.outbox.table
+        return connection.execute(select(func.count()).where(table.c.state == DEAD)).scalar_one()
+
+
+def _payment(row: RowMapping) -> PaymentRow:
+    values: dict[str, Any] = {**row, "state": State(row["state"])}
+    return PaymentRow(**values)

@@ -1,0 +1,1 @@
+"""Schema history of `moto`, run at start by backend.kit.migrations."""

@@ -1,0 +1,101 @@
+"""Controller and MQTT client joined: what arrives, what leaves, when to look again. No sockets (DESIGN.md,
+Devices).
+
+A shell calls `opened` when its transport stands, `received` with what came, `poll` at the deadline that
+`poll` named, sends what `output` gives, and `closed` at the end. After login the link subscribes to `down`
+(QoS 0), announces itself on `state` (retained; the will says offline), and sends frames up one at a time: the
+next one leaves after the broker has acknowledged the last.
+"""
+
+from firmware.controller import Controller
+from firmware.mqtt import Acknowledged, Client, Connected, MqttError, Publication, Subscribed
+from protocols import topics
+
+KEEP_ALIVE_S = 60
+NO_CLIENT_MS = 3_600_000  # nothing of the link's is due while there is no connection
+
+
+class Link:
+    """One device's way to its broker. After an MqttError: close the transport, call `closed`, reconnect."""
+
+    __slots__ = (
+        "_client",
+        "_controller",
+        "_in_flight",
+        "_password",
+        "_serial",
+        "_subscribed",
+        "keep_alive_s",
+    )
+
+    def __init__(self, serial: str, password: str, controller: Controller, keep_alive_s: int = KEEP_ALIVE_S):
+        self._serial = serial
+        self._password = password
+        self._controller = controller
+        self._client: Client | None = None
+        self._in_flight = 0  # packet id of the frame that the broker has not acknowledged
+        self._subscribed = False
+        self.keep_alive_s = keep_alive_s
+
+    @property
+    def online(self) -> bool:
+        """Logged in and subscribed."""
+        return self._subscribed
+
+    def opened(self, now_ms: int) -> None:
+        """The transport stands: log in."""
+        self._client = Client(topics.encode_serial(self._serial), self._password, self.keep_alive_s)
+        self._client.open(topics.state(self._serial), self._state("offline"), now_ms)
+
+    def received(self, data: bytes, now_ms: int) -> None:
+        if self._client is None:
+            raise MqttError("not_open")
+        for event in self._client.received(data, now_ms):
+            if isinstance(event, Connected):
+                self._client.subscribe(topics.down(self._serial), now_ms)
+            elif isinstance(event, Subscribed):
+                self._subscribed = True
+                self._controller.uplink.rewind()
+                self._client.publish(topics.state(self._serial), self._state("online"), now_ms, retain=True)
+            elif isinstance(event, Acknowledged):
+                if event.packet_id == self._in_flight:
+                    self._in_flight = 0
+            else:
+                self._publication(event, now_ms)
+
+    def poll(self, now_ms: int) -> int:
+        """Send what is due; ms until the next call."""
+        if self._client is None:
+            return NO_CLIENT_MS
+        if self._subscribed and not self._in_flight:
+            frame = self._controller.take_frame(now_ms)
+            if frame is not None:
+                self._in_flight = self._client.publish(topics.up(self._serial), frame, now_ms)
+        wait_ms = self._client.poll(now_ms)
+        if not self._subscribed or self._in_flight:
+            return wait_ms
+        retry_ms = self._controller.uplink.wait_ms(now_ms)
+        return wait_ms if retry_ms < 0 else max(min(wait_ms, retry_ms), 1)
+
+    def output(self) -> bytes:
+        """What to send; it is yours now."""
+        return self._client.output() if self._client is not None else b""
+
+    def closed(self) -> None:
+        """The transport is gone."""
+        self._client = None
+        self._in_flight = 0
+        self._subscribed = False
+
+    def leave(self, now_ms: int) -> None:
+        """Go offline in good order: `output` announces it and says goodbye, then close."""
+        if self._client is not None and self._subscribed:
+            self._client.publish(topics.state(self._serial), self._state("offline"), now_ms, retain=True)
+            self._client.close(now_ms)
+
+    def _publication(self, publication: Publication, now_ms: int) -> None:
+        if publication.topic == topics.down(self._serial):
+            self._controller.receive(publication.payload, now_ms)
+
+    def _state(self, state: str) -> bytes:
+        return b'{"state":"%s","boot_id":%d}' % (state.encode(), self._controller.boot_id)

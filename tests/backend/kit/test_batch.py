@@ -1,0 +1,96 @@
+"""Write batches: shared transactions, answers after the commit, one bad request fails alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+from sqlalchemy import Column, Connection, MetaData, Table, Text, insert, select
+
+from backend.kit.batch import WriteBatch
+from backend.kit.database import Database, open_database
+from backend.kit.errors import Unavailable
+
+metadata = MetaData()
+words = Table("words", metadata, Column("word", Text, primary_key=True))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = open_database(database_url, "kit")
+    await database.write(metadata.create_all)
+    yield database
+    await database.close()
+
+
+class Words:
+    """Stores words; remembers the batches it was given."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def decide(self, connection: Connection, requests: Sequence[str]) -> list[str]:
+        self.batches.append(list(requests))
+        connection.execute(insert(words), [{"word": word} for word in requests])
+        if "bad" in requests:
+            raise ValueError("bad")
+        return [word.upper() for word in requests]
+
+
+async def stored(database: Database) -> list[str]:
+    return sorted(await database.read(lambda c: c.execute(select(words.c.word)).scalars().all()))
+
+
+async def test_requests_that_wait_together_share_a_transaction(database: Database) -> None:
+    decided = Words()
+    batch = WriteBatch(database, decided.decide, max_batch=4)
+    answers = await asyncio.gather(*(batch.submit(f"w{n}") for n in range(10)))
+    assert answers == [f"W{n}" for n in range(10)]
+    assert [len(each) for each in decided.batches] == [4, 4, 2]
+    assert await stored(database) == sorted(f"w{n}" for n in range(10))
+
+
+async def test_the_answer_comes_after_the_commit(database: Database) -> None:
+    batch = WriteBatch(database, Words().decide)
+    await batch.submit("a")
+    assert await stored(database) == ["a"]
+    await batch.submit("b")
+    assert await stored(database) == ["a", "b"]
+
+
+async def test_one_bad_request_fails_alone(database: Database) -> None:
+    batch = WriteBatch(database, Words().decide)
+    answers = await asyncio.gather(
+        *(batch.submit(word) for word in ("a", "bad", "b")), return_exceptions=True
+    )
+    assert answers[0] == "A"
+    assert isinstance(answers[1], ValueError)
+    assert answers[2] == "B"
+    assert await stored(database) == ["a", "b"]
+
+
+async def test_a_cancelled_request_is_written_and_disturbs_nobody(database: Database) -> None:
+    batch = WriteBatch(database, Words().decide)
+    first, second = (asyncio.create_task(batch.submit(word)) for word in ("a", "b"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == "B"
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await stored(database) == ["a", "b"]
+
+
+async def test_too_many_waiting_are_told_to_come_again(database: Database) -> None:
+    batch = WriteBatch(database, Words().decide, max_batch=1, max_waiting=3)
+    tasks = [asyncio.create_task(batch.submit(f"w{n}")) for n in range(3)]
+    await asyncio.sleep(0)
+    fourth, fifth = await asyncio.gather(batch.submit("w3"), batch.submit("w4"), return_exceptions=True)
+    refused = [answer for answer in (fourth, fifth) if isinstance(answer, Unavailable)]
+    assert [error.retry_after_s for error in refused] == [1] * len(refused)
+    assert refused
+    await asyncio.gather(*tasks)
+
+
+async def test_a_batch_works_again_after_it_was_empty(database: Database) -> None:
+    batch = WriteBatch(database, Words().decide)
+    for word in ("a", "b", "c"):
+        assert await batch.submit(word) == word.upper()

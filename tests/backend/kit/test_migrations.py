@@ -1,0 +1,39 @@
+"""The migrated schema of every service is what its store declares."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData, inspect
+
+from backend.kit.database import open_database
+from backend.kit.migrations import migrate
+
+
+def _metadata(service: str) -> MetaData:
+    from importlib import import_module
+
+    store = import_module(f"backend.{service}.store").Store
+    arguments: list[object] = [b"pepper"] if service != "mese" else []
+    return store(*arguments).metadata
+
+
+SERVICES = ("solarium", "momo", "mega", "moto", "m2m", "mese")
+
+
+def _changes(metadata: MetaData) -> Callable[[Connection], list[object]]:
+    return lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_migrations_make_the_declared_tables(service: str, tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}", service)
+    for _ in range(2):  # the second time there is nothing to do
+        await migrate(database, service)
+    metadata = _metadata(service)
+    assert await database.read(_changes(metadata)) == []
+    names = await database.read(lambda connection: set(inspect(connection).get_table_names()))
+    assert set(metadata.tables) < names
+    await database.close()

@@ -1,0 +1,470 @@
+"""Messages through mega: over HTTP to the AfricasTalking sandbox, and through every fate there is."""
+
+import asyncio
+from urllib.parse import urlencode
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer, unused_port
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.kit.database import open_database
+from backend.kit.errors import NotFound, Unavailable
+from backend.kit.http import HttpAnswer, TimedOut, Unreachable
+from backend.kit.migrations import migrate
+from backend.kit.runtime import SystemClock, SystemEntropy
+from backend.mega.client import MegaClient
+from backend.mega.ports import Accepted, Refused
+from backend.mega.providers.africastalking import AfricasTalkingConfig, AfricasTalkingProvider
+from backend.mega.routes import make_app
+from backend.mega.service import ATTEMPTS, Config, MegaService, NoRoute
+from backend.mega.states import FINAL, Status, after_report
+from backend.mega.store import Store
+from simulator.providers.africastalking.routes import make_app as sandbox_app
+from simulator.providers.africastalking.sandbox import AfricasTalkingConfig as SandboxConfig
+from simulator.providers.africastalking.sandbox import AfricasTalkingSandbox
+
+CONFIG = Config(
+    routes={"UG": "africastalking", "RW": "africastalking", "KE": "infobip"},
+    prefixes={"256": "UG", "250": "RW", "254": "KE"},
+    pepper=b"pepper",
+    dlr_secret="hook-secret",
+    development=True,
+)
+
+
+class ProviderFake:
+    """A port that deals the fates it is given, and then accepts; `sent` lists every call."""
+
+    def __init__(self, *fates):
+        self.fates = list(fates)
+        self.sent = []
+
+    async def send(self, *, to, text, sender_id):
+        self.sent.append((to, text, sender_id))
+        fate = self.fates.pop(0) if self.fates else Accepted(f"id-{len(self.sent)}")
+        if isinstance(fate, Exception):
+            raise fate
+        return fate
+
+
+def service_of(database, clock, entropy, provider, config=CONFIG):
+    return MegaService(
+        database=database,
+        clock=clock,
+        entropy=entropy,
+        config=config,
+        providers={"africastalking": provider},
+    )
+
+
+@pytest.fixture
+async def database(database_url):
+    database = open_database(database_url, "mega")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def build(database, clock, entropy):
+    return lambda provider: service_of(database, clock, entropy, provider)
+
+
+async def settled(service, times=1):
+    """Lets the dispatcher work until it has handled `times` rows for good or for now."""
+    counters = service._dispatcher.counters
+    for _ in range(500):
+        if counters["done"] + counters["dead"] + counters["retried"] >= times:
+            await service._database.write(lambda _: None)  # comes after the commit that was counted
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError(counters)
+
+
+async def test_from_the_route_to_the_report_against_the_sandbox(tmp_path, http_client, database):
+    """Checklist 95, 97, 98; resolutions 21, 22."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    mega_port, sandbox_port = unused_port(), unused_port()
+    base = f"http://127.0.0.1:{mega_port}"
+    sandbox_database = open_database(f"sqlite:///{tmp_path}", "sandbox")
+    sandbox = AfricasTalkingSandbox(
+        database=sandbox_database,
+        clock=clock,
+        entropy=entropy,
+        http=http_client,
+        config=SandboxConfig("payg", "at-key", f"{base}/hooks/africastalking/dlr/hook-secret", 0.0),
+    )
+    provider = AfricasTalkingProvider(
+        AfricasTalkingConfig(f"http://127.0.0.1:{sandbox_port}", "payg", "at-key"), http=http_client
+    )
+    mega = service_of(database, clock, entropy, provider)
+    server = TestServer(make_app(mega, mega.keys), port=mega_port)
+    sandbox_server = TestServer(sandbox_app(sandbox), port=sandbox_port)
+    await sandbox.start()
+    await mega.start()
+    await mega.install_key("key", client="solarium")
+    await sandbox_server.start_server()
+    async with TestClient(server) as http:
+        client = MegaClient(http=http_client, base_url=base, api_key="key")
+        queued = await client.send(to="+256772123456", text="Your token: 123", reference="r1")
+        assert (queued.status, queued.segments) == ("queued", 1)
+        assert await client.send(to="+256772123456", text="other", reference="r1") == queued
+        for _ in range(500):
+            answer = await http.get("/v1/inbox?msisdn=%2B256772123456", headers={"X-API-Key": "key"})
+            inbox = await answer.json()
+            if [one["status"] for one in inbox["messages"]] == ["delivered"]:
+                break
+            await asyncio.sleep(0.01)
+        (message,) = inbox["messages"]
+        received_at = message.pop("received_at")
+        assert received_at.endswith("Z")
+        assert message == {
+            "message_id": queued.message_id,
+            "from": "",
+            "to": "256772123456",
+            "text": "Your token: 123",
+            "status": "delivered",
+        }
+        assert await sandbox.received("256772123456") == ["Your token: 123"]
+        with pytest.raises(Exception, match="HTTP 422"):
+            await client.send(to="+260971234567", text="x")
+    audit = await mega.audit()
+    assert (audit.messages_by_status, audit.dead_letters) == ({"delivered": 1}, 0)
+    await mega.stop()
+    await sandbox.stop()
+    await sandbox_server.close()
+    await sandbox_database.close()
+
+
+async def test_a_report_that_overtakes_the_commit_waits_for_it(database, clock, entropy):
+    arrived, answer = asyncio.Event(), asyncio.Event()
+
+    class Slow(ProviderFake):
+        async def send(self, *, to, text, sender_id):
+            arrived.set()
+            await answer.wait()
+            return Accepted("id-1")
+
+    mega = service_of(database, clock, entropy, Slow())
+    await mega.start()
+    await mega.send(to="256772123456", text="x")
+    await arrived.wait()
+    early = await mega.report(provider="africastalking", provider_message_id="id-1", status=Status.DELIVERED)
+    assert early is None
+    answer.set()
+    await settled(mega)
+    assert (await mega.audit()).messages_by_status == {"delivered": 1}
+    await mega.stop()
+
+
+@pytest.mark.parametrize(
+    ("fate", "status", "calls", "dead"),
+    [
+        (Accepted("id"), "sent", 1, 0),
+        (Accepted(None), "sent", 1, 0),
+        (Refused("InvalidPhoneNumber"), "failed", 1, 1),
+        (TimedOut("no answer within 15 s"), "unknown", 1, 1),
+        (Unreachable("no connection"), "queued", 1, 0),
+        (Unavailable("429"), "queued", 1, 0),
+    ],
+)
+async def test_what_each_fate_makes_of_a_message(build, fate, status, calls, dead):
+    provider = ProviderFake(fate)
+    mega = build(provider)
+    await mega.start()
+    await mega.send(to="256772123456", text="x", sender_id="PAYG")
+    await settled(mega)
+    audit = await mega.audit()
+    assert (audit.messages_by_status, audit.dead_letters) == ({status: 1}, dead)
+    assert provider.sent == [("256772123456", "x", "PAYG")] * calls
+    await mega.stop()
+
+
+async def test_a_timed_out_message_is_not_sent_again_by_a_restart(database, clock, entropy):
+    provider = ProviderFake(TimedOut("no answer"))
+    first = service_of(database, clock, entropy, provider)
+    await first.start()
+    await first.send(to="256772123456", text="x")
+    await settled(first)
+    await first.stop()
+    clock.advance(3600)
+    second = service_of(database, clock, entropy, provider)
+    await second.start()
+    await second.send(to="256772123457", text="y")
+    await settled(second)
+    await second.stop()
+    assert [to for to, _, _ in provider.sent] == ["256772123456", "256772123457"]
+
+
+async def test_a_connection_that_was_never_made_is_tried_again(database, clock, entropy):
+    provider = ProviderFake(Unreachable("no connection"))
+    first = service_of(database, clock, entropy, provider)
+    await first.start()
+    await first.send(to="256772123456", text="x")
+    await settled(first)
+    await first.stop()
+    clock.advance(3600)
+    second = service_of(database, clock, entropy, provider)
+    await second.start()
+    await settled(second)
+    assert (await second.audit()).messages_by_status == {"sent": 1}
+    await second.stop()
+
+
+async def test_a_provider_that_stays_away_fails_the_message_in_the_end(database, clock, entropy):
+    provider = ProviderFake(*[Unavailable("away", retry_after_s=0)] * ATTEMPTS)
+    mega = service_of(database, clock, entropy, provider)
+    await mega.start()
+    await mega.send(to="256772123456", text="x")
+    await settled(mega, times=ATTEMPTS)
+    audit = await mega.audit()
+    assert (audit.messages_by_status, audit.dead_letters) == ({"failed": 1}, 1)
+    await mega.stop()
+
+
+async def test_killed_while_the_provider_answers_it_is_sent_at_the_next_start(database, clock, entropy):
+    arrived = asyncio.Event()
+
+    class Hanging(ProviderFake):
+        async def send(self, *, to, text, sender_id):
+            arrived.set()
+            await asyncio.Event().wait()
+
+    first = service_of(database, clock, entropy, Hanging())
+    await first.start()
+    await first.send(to="256772123456", text="x")
+    await arrived.wait()
+    await first.stop()
+    second = service_of(database, clock, entropy, ProviderFake())
+    await second.start()
+    await settled(second)
+    assert (await second.audit()).messages_by_status == {"sent": 1}
+    await second.stop()
+
+
+@pytest.mark.parametrize(
+    ("to", "market", "sender"),
+    [
+        ("256772123456", None, "africastalking"),
+        ("256772123456", "UG", "africastalking"),
+        ("254722123456", None, None),  # routed to a provider that is not configured
+        ("260971234567", None, None),
+        ("256772123456", "ZM", None),
+        ("46733123450", None, None),
+    ],
+)
+async def test_checklist_98_routing_fails_closed(build, to, market, sender):
+    provider = ProviderFake()
+    mega = build(provider)
+    await mega.start()
+    if sender is None:
+        with pytest.raises(NoRoute):
+            await mega.send(to=to, text="x", market=market)
+        assert (await mega.audit()).messages_by_status == {}
+    else:
+        await mega.send(to=to, text="x", market=market)
+        await settled(mega)
+        assert len(provider.sent) == 1
+    await mega.stop()
+
+
+async def test_fifty_sends_of_one_reference_send_once(database, clock, entropy):
+    provider = ProviderFake()
+    mega = service_of(database, clock, entropy, provider)
+    await mega.start()
+    sends = [mega.send(to="256772123456", text="x", reference="r") for _ in range(50)]
+    assert len({queued.message_id for queued in await asyncio.gather(*sends)}) == 1
+    await settled(mega)
+    await mega.stop()
+    assert len(provider.sent) == 1
+
+
+@given(st.lists(st.sampled_from(sorted(set(Status) - {Status.QUEUED, Status.UNKNOWN}))))
+def test_a_final_status_never_regresses(reports):
+    status, final = Status.SENT, None
+    for report in reports:
+        status = after_report(status, report)
+        final = final or (status if status in FINAL else None)
+        assert final is None or status is final
+
+
+KEY = {"X-API-Key": "key"}
+GOOD = {"to": "256772123456", "text": "x"}
+HOOK = "/hooks/africastalking/dlr/hook-secret"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture
+async def http(database, clock, entropy):
+    mega = service_of(database, clock, entropy, ProviderFake())
+    await mega.start()
+    await mega.install_key("key", client="solarium")
+    async with TestClient(TestServer(make_app(mega, mega.keys))) as client:
+        client.mega = mega
+        yield client
+    await mega.stop()
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "error"),
+    [
+        ({}, GOOD, 401, "unauthorized"),
+        ({"X-API-Key": "no"}, GOOD, 401, "unauthorized"),
+        ({"X-API-Key": "k" * 600}, GOOD, 401, "unauthorized"),
+        (KEY, b"", 400, "bad_request"),
+        (KEY, b"[" * 60_000, 400, "bad_request"),
+        (KEY, b"\xff\xfe", 400, "bad_request"),
+        (KEY, b'{"to":"256772123456","text":"\\ud800"}', 400, "bad_request"),
+        (KEY, b'{"to":"256772123456","text":"x","z":' + b"9" * 5000 + b"}", 202, None),
+        (KEY, [], 400, "bad_request"),
+        (KEY, {"to": "256772123456"}, 400, "bad_request"),
+        (KEY, {**GOOD, "to": 256772123456}, 400, "bad_request"),
+        (KEY, {**GOOD, "to": "0772123456"}, 400, "bad_request"),
+        (KEY, {**GOOD, "text": ""}, 400, "bad_request"),
+        (KEY, {**GOOD, "text": "a\x00b"}, 400, "bad_request"),
+        (KEY, {**GOOD, "text": "x" * 1601}, 400, "bad_request"),
+        (KEY, {**GOOD, "market": "ug"}, 400, "bad_request"),
+        (KEY, {**GOOD, "market": "ZM"}, 422, "no_route"),
+        (KEY, {**GOOD, "callback_url": "ftp://x"}, 400, "bad_request"),
+        (KEY, {**GOOD, "reference": "r" * 201}, 400, "bad_request"),
+        (KEY, {**GOOD, "text": "x" * 70_000}, 413, "request_too_large"),
+        (KEY, {**GOOD, "unknown": 1}, 202, None),
+    ],
+)
+async def test_send_short_message_with_bad_input(http, headers, body, status, error):
+    sent = {"data": body} if isinstance(body, bytes) else {"json": body}
+    answer = await http.post("/send_short_message", headers=headers, **sent)
+    assert answer.status == status
+    if error is not None:
+        told = await answer.json()
+        assert sorted(told) == ["details", "error", "message"]
+        assert told["error"] == error
+        assert (await http.mega.audit()).messages_by_status == {}
+
+
+async def test_update_dlr(http):
+    queued = await http.mega.send(to="256772123456", text="x")
+    await settled(http.mega)
+    base = {"provider": "africastalking", "provider_message_id": "id-1", "done_at": "2025-12-01T10:30:00Z"}
+    for status, code, after in [
+        ("Sent", 200, "sent"),
+        ("nonsense", 400, None),
+        ("Success", 200, "delivered"),
+        ("Failed", 200, "delivered"),
+    ]:
+        answer = await http.post("/shortmessages/update_dlr", headers=KEY, json={**base, "status": status})
+        assert answer.status == code
+        if after:
+            assert await answer.json() == {"message_id": queued.message_id, "status": after}
+    unknown = {**base, "provider_message_id": "no", "status": "Sent"}
+    for headers, body, code in [
+        (KEY, unknown, 404),
+        ({}, unknown, 401),
+        (KEY, {**base, "status": "Sent", "done_at": "yesterday"}, 400),
+        (KEY, {**base, "status": "Sent", "done_at": "9" * 100}, 400),
+        (KEY, {"provider": "africastalking"}, 400),
+    ]:
+        answer = await http.post("/shortmessages/update_dlr", headers=headers, json=body)
+        assert answer.status == code
+
+
+async def test_the_hook_takes_forms_on_its_secret_path_only(http):
+    await http.mega.send(to="256772123456", text="x")
+    await settled(http.mega)
+    report = {"id": "id-1", "status": "Rejected", "phoneNumber": "+256772123456", "failureReason": "x"}
+    for path, body, code in [
+        ("/hooks/africastalking/dlr/wrong", urlencode(report), 404),
+        ("/hooks/africastalking/dlr/%ff", urlencode(report), 404),
+        (HOOK, b"\xff", 400),
+        (HOOK, urlencode({"id": "id-1"}), 400),
+        (HOOK, urlencode({**report, "status": "x"}), 400),
+        (HOOK, urlencode({**report, "id": "x" * 300}), 400),
+        (HOOK, urlencode({**report, "id": "a\x00"}), 400),
+        (HOOK, b"a=" + b"x" * 70_000, 413),
+    ]:
+        assert (await http.post(path, data=body, headers=FORM)).status == code, path
+        assert (await http.mega.audit()).messages_by_status == {"sent": 1}
+    assert (await http.post(HOOK, data=urlencode(report), headers=FORM)).status == 200
+    assert (await http.mega.audit()).messages_by_status == {"failed": 1}
+
+
+async def test_inboxes_are_for_development_and_for_key_holders(http, database, clock, entropy):
+    for query, headers, code in [
+        ("msisdn=256772123456", {}, 401),
+        ("", KEY, 400),
+        ("msisdn=abc", KEY, 400),
+        ("msisdn=256772123456", KEY, 200),
+    ]:
+        assert (await http.get(f"/v1/inbox?{query}", headers=headers)).status == code
+    production = Config(routes={}, prefixes={}, pepper=b"p", dlr_secret="s")
+    with pytest.raises(NotFound):
+        await service_of(database, clock, entropy, ProviderFake(), production).inbox("256772123456")
+
+
+def recipient(code, status="x"):
+    body = (
+        f'{{"SMSMessageData":{{"Recipients":[{{"statusCode":{code},"status":"{status}","messageId":"m"}}]}}}}'
+    )
+    return HttpAnswer(201, {}, body.encode())
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (recipient(100), Accepted("m")),
+        (recipient(101), Accepted("m")),
+        (recipient(102), Accepted("m")),
+        (recipient(401, "RiskHold"), Refused("RiskHold")),
+        (recipient(403, "InvalidPhoneNumber"), Refused("InvalidPhoneNumber")),
+        (recipient(406, "UserInBlacklist"), Refused("UserInBlacklist")),
+        (recipient(502, "RejectedByGateway"), Refused("RejectedByGateway")),
+        (recipient(405), Unavailable),
+        (recipient(500), Unavailable),
+        (recipient(501), Unavailable),
+        (
+            HttpAnswer(201, {}, b'{"SMSMessageData":{"Message":"InvalidSenderId"}}'),
+            Refused("InvalidSenderId"),
+        ),
+        (HttpAnswer(201, {}, b"not json"), TimedOut),
+        (HttpAnswer(201, {}, b"[]"), TimedOut),
+        (HttpAnswer(400, {}, b""), Refused("HTTP 400")),
+        (HttpAnswer(401, {}, b"The supplied authentication is invalid"), Unavailable),
+        (HttpAnswer(429, {"retry-after": "7"}, b""), Unavailable),
+        (HttpAnswer(503, {"retry-after": "soon"}, b""), Unavailable),
+        (HttpAnswer(500, {}, b""), TimedOut),
+        (HttpAnswer(502, {}, b"<html>"), TimedOut),
+    ],
+)
+async def test_the_adapter_reads_every_answer(answer, outcome):
+    class Http:
+        async def request(self, method, url, *, headers, body, timeout_s):
+            assert (method, url) == ("POST", "http://at/version1/messaging")
+            assert headers["apiKey"] == "key"
+            assert body == b"username=payg&to=%2B256772123456&message=x&bulkSMSMode=1&from=PAYG"
+            return answer
+
+    provider = AfricasTalkingProvider(AfricasTalkingConfig("http://at/", "payg", "key"), http=Http())
+    call = provider.send(to="256772123456", text="x", sender_id="PAYG")
+    if not isinstance(outcome, type):
+        assert await call == outcome
+        return
+    with pytest.raises(Unavailable) as error:
+        await call
+    assert type(error.value) is outcome
+    if answer.status == 429:
+        assert error.value.retry_after_s == 7
+
+
+async def test_the_migrations_make_exactly_the_tables(database):
+    await migrate(database, "mega")
+    metadata = Store(b"").metadata
+
+    def differences(connection):
+        ours = MigrationContext.configure(
+            connection, opts={"include_name": lambda n, *_: n != "alembic_version"}
+        )
+        return compare_metadata(ours, metadata)
+
+    assert await database.read(differences) == []

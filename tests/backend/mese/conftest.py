@@ -1,0 +1,98 @@
+"""Payments as a fake of mese's port, and a host on a database of its own."""
+
+import asyncio
+import shutil
+from dataclasses import dataclass, field
+
+import pytest
+
+from backend.kit.database import open_database
+from backend.kit.errors import NotFound, Unavailable
+from backend.kit.migrations import migrate
+
+
+@dataclass
+class Answer:
+    """Route, validation and payment in one; a test double needs no more."""
+
+    business_account: str = "paybill"
+    currency: str = "UGX"
+    provider_key: str = "ug_mtn_mobilemoney"
+    status: str = "ok"
+    customer_name: str | None = "John Doe"
+    payment_id: str = ""
+
+
+@dataclass
+class PaymentsFake:
+    """Accounts 254543 (John Doe) and 777 (no name) in UG; 1,000 to 1,000,000. `paid` by idempotency key."""
+
+    paid: dict[str, dict[str, object]] = field(default_factory=dict)
+    fate: str = "confirmed"
+    calls: list[str] = field(default_factory=list)
+    down: dict[str, Exception] = field(default_factory=dict)
+    waits: list[float] = field(default_factory=list)
+
+    async def resolve(self, *, reference, market):
+        await self._called("resolve")
+        return Answer() if reference in ("254543", "777") and market == "UG" else None
+
+    async def validate(self, *, reference, amount_subunit=None, **_):
+        await self._called("validate")
+        if amount_subunit is not None and amount_subunit < 1_000_00:
+            return Answer(status="amount_too_low")
+        if amount_subunit is not None and amount_subunit > 1_000_000_00:
+            return Answer(status="amount_too_high")
+        return Answer(customer_name="John Doe" if reference == "254543" else None)
+
+    async def pay(self, *, idempotency_key, **payment):
+        await self._called("pay")
+        self.paid.setdefault(idempotency_key, payment)
+        return Answer(status="pending", payment_id=idempotency_key)
+
+    async def wait(self, payment_id, *, wait_s):
+        await self._called("wait")
+        self.waits.append(wait_s)
+        if payment_id not in self.paid:
+            raise NotFound("no such payment")
+        return Answer(status=self.fate, payment_id=payment_id)
+
+    async def _called(self, name):
+        self.calls.append(name)
+        await asyncio.sleep(0)  # others may come in between
+        if name in self.down:
+            raise self.down[name]
+
+
+@pytest.fixture
+def payments() -> PaymentsFake:
+    return PaymentsFake()
+
+
+@pytest.fixture(scope="session")
+def payments_fake() -> type[PaymentsFake]:
+    return PaymentsFake
+
+
+@pytest.fixture(scope="session")
+def away() -> Exception:
+    return Unavailable("away")
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory):
+    """Puts a migrated database of mese into a folder, by copy; its URL."""
+    folder = tmp_path_factory.mktemp("migrated")
+
+    async def build():
+        database = open_database(f"sqlite:///{folder}", "mese", inline=True)
+        await migrate(database, "mese")
+        await database.close()
+
+    asyncio.run(build())
+
+    def copy(target):
+        shutil.copytree(folder, target, dirs_exist_ok=True)
+        return f"sqlite:///{target}"
+
+    return copy

@@ -1,0 +1,131 @@
+"""Billing and provider as fakes of momo's ports, and a loop in virtual time."""
+
+import asyncio
+import selectors
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from backend.kit.database import open_database
+from backend.kit.migrations import migrate
+
+START_MS = 1_764_583_800_000
+
+
+@dataclass
+class Validated:
+    status: str
+    customer_name: str | None = None
+
+
+@dataclass
+class Route:
+    reference: str
+    business_account: str = "paybill"
+    currency: str = "UGX"
+    provider_key: str = "ug_mtn_mobilemoney"
+    customer_name: str | None = "John Doe"
+
+
+@dataclass
+class BillingFake:
+    """Books every (provider_tx, provider_key) once; `confirmed` lists every call."""
+
+    booked: dict[tuple[str, str], dict[str, object]] = field(default_factory=dict)
+    confirmed: list[dict[str, object]] = field(default_factory=list)
+
+    async def validate(self, *, reference, amount_subunit=None, **_):
+        if reference != "254543":
+            return Validated("reference_not_found")
+        if amount_subunit is not None and amount_subunit < 100_00:
+            return Validated("amount_too_low")
+        return Validated("ok", "John Doe")
+
+    async def resolve(self, *, reference, market):
+        return Route(reference) if (reference, market) == ("254543", "UG") else None
+
+    async def confirm(self, **payment):
+        self.confirmed.append(payment)
+        key = (payment["provider_tx"], payment["provider_key"])
+        if key in self.booked:
+            return False
+        self.booked[key] = payment
+        return True
+
+
+@pytest.fixture
+def billing() -> BillingFake:
+    return BillingFake()
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    loop: "VirtualLoop"
+
+    def select(self, timeout=None):
+        events = super().select(0)
+        if not events:
+            if timeout is None:
+                raise RuntimeError("every task waits for something that never comes")
+            self.loop.now += timeout
+        return events
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Time jumps to the next timer whenever nothing else is to do."""
+
+    def __init__(self):
+        self.now = 0.0
+        selector = _JumpingSelector()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self):
+        return self.now
+
+    def now_ms(self) -> int:
+        """It is the `Clock` as well."""
+        return START_MS + int(self.now * 1000)
+
+
+@pytest.fixture
+def virtually() -> Callable[[Callable[[VirtualLoop], Awaitable[None]]], None]:
+    """Runs an async function on a loop in virtual time."""
+
+    def run(main):
+        loop = VirtualLoop()
+        try:
+            loop.run_until_complete(main(loop))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory) -> Callable[[Path], str]:
+    """Puts a migrated database of momo into a folder, by copy; its URL."""
+    folder = tmp_path_factory.mktemp("migrated")
+
+    async def build() -> None:
+        database = open_database(f"sqlite:///{folder}", "momo", inline=True)
+        await migrate(database, "momo")
+        await database.close()
+
+    asyncio.run(build())
+
+    def copy(target: Path) -> str:
+        shutil.copytree(folder, target, dirs_exist_ok=True)
+        return f"sqlite:///{target}"
+
+    return copy
+
+
+@pytest.fixture
+async def database(database_url) -> AsyncIterator[object]:
+    database = open_database(database_url, "momo")
+    yield database
+    await database.close()

@@ -1,0 +1,317 @@
+"""Requests, polls, callbacks, time-outs, duplicates and kills in any order: what was paid is booked once.
+
+A whole life of a payment in virtual time. The provider and billing are fakes of momo's ports that fail as
+they are told; momo, its outbox and its database are the real ones.
+"""
+
+import asyncio
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backend.kit.database import open_database
+from backend.kit.errors import NotFound, Unavailable
+from backend.kit.http import TimedOut, Unreachable
+from backend.momo.ports import Failed, Standing, Succeeded
+from backend.momo.service import Config, MomoService
+from backend.momo.states import SETTLED, STATUS, TABLE, Event, State
+from simulator.clock import SeededEntropy
+
+PAYMENT = {
+    "reference": "254543",
+    "amount_subunit": 5000_00,
+    "currency": "UGX",
+    "business_account": "paybill",
+    "provider_key": "ug_mtn_mobilemoney",
+    "msisdn": "256772123456",
+    "idempotency_key": "k1",
+}
+TROUBLE = ("away", "busy", "no connection", "no answer")
+
+
+def trouble(fate: str) -> Unavailable:
+    """The error of a fate."""
+    match fate:
+        case "away":
+            return Unavailable("HTTP 503")
+        case "busy":
+            return Unavailable("HTTP 429", retry_after_s=3)
+        case "no connection":
+            return Unreachable("no connection")
+    return TimedOut("no answer")
+
+
+class ProviderFake:
+    """Takes a request once by its reference; the customer decides `decides_after_s` later."""
+
+    base_url = "http://provider"
+    hook = "mtn"
+
+    def __init__(self, loop, script):
+        self.loop, self.script = loop, script
+        self.requests, self.statuses = list(script["requests"]), list(script["statuses"])
+        self.taken_at: dict[str, float] = {}
+        self.secrets: list[str] = []
+
+    def check(self, *, amount_subunit, currency):
+        pass
+
+    async def request(self, debit):
+        self.secrets.append(debit.callback_url.rsplit("/", 1)[-1])
+        fate = self.requests.pop(0) if self.requests else "taken"
+        if fate in ("taken", "taken, no answer"):
+            self.taken_at.setdefault(debit.provider_ref, self.loop.time())
+        await asyncio.sleep(self.script["latency_s"])
+        if fate == "refused":
+            return Failed("FORBIDDEN")
+        if fate in TROUBLE or fate == "taken, no answer":
+            raise trouble(fate)
+        return Standing.PENDING
+
+    async def status(self, provider_ref, *, base_url):
+        assert base_url == "http://provider"
+        fate = self.statuses.pop(0) if self.statuses else "answers"
+        await asyncio.sleep(self.script["latency_s"])
+        if fate in TROUBLE:
+            raise trouble(fate)
+        return self.truth(provider_ref)
+
+    def truth(self, provider_ref):
+        taken_at = self.taken_at.get(provider_ref)
+        if taken_at is None:
+            return Standing.NOT_FOUND
+        if self.loop.time() < taken_at + self.script["decides_after_s"]:
+            return Standing.PENDING
+        return Succeeded(f"tx-{provider_ref}", 5000_00, "UGX") if self.script["pays"] else Failed("EXPIRED")
+
+
+class BillingFake:
+    """Books once by key; `fates` says how the first calls go wrong, before or after it is booked."""
+
+    def __init__(self, fates):
+        self.fates, self.booked = list(fates), Counter()
+
+    async def confirm(self, *, provider_tx, provider_key, amount_subunit, **_):
+        assert amount_subunit == 5000_00
+        fate = self.fates.pop(0) if self.fates else "answers"
+        await asyncio.sleep(0.01)
+        if fate in TROUBLE and fate != "no answer":
+            raise trouble(fate)
+        new = (provider_tx, provider_key) not in self.booked
+        self.booked[provider_tx, provider_key] += new
+        if fate == "no answer":
+            raise TimedOut("no answer")
+        return new
+
+
+def service_of(database, loop, entropy, billing, provider):
+    return MomoService(
+        database=database,
+        clock=loop,
+        entropy=entropy,
+        config=Config("http://momo", b"pepper"),
+        billing=billing,
+        providers={"ug_mtn_mobilemoney": provider},
+    )
+
+
+REQUEST = st.sampled_from(["taken", "taken, no answer", "refused", *TROUBLE])
+ANSWER = st.sampled_from(["answers", *TROUBLE])
+SECONDS = st.floats(0, 700, allow_nan=False)
+SCRIPT = st.fixed_dictionaries(
+    {
+        "requests": st.lists(REQUEST, max_size=6),
+        "statuses": st.lists(ANSWER, max_size=8),
+        "billing": st.lists(ANSWER, max_size=5),
+        "decides_after_s": st.one_of(st.floats(0, 3), SECONDS),
+        "pays": st.booleans(),
+        "latency_s": st.sampled_from([0.0, 0.05, 4.0]),
+        "callbacks": st.lists(SECONDS, max_size=5),
+        "kills": st.lists(st.one_of(st.floats(0, 4), SECONDS), max_size=4),
+        "pays_again": st.lists(SECONDS, max_size=2),
+    }
+)
+
+
+async def live(loop, url, script):
+    """The whole story; the settled payment, the provider and billing."""
+    provider, billing = ProviderFake(loop, script), BillingFake(script["billing"])
+    entropy = SeededEntropy(5)
+    database = open_database(url, "momo", inline=True)
+    momo = service_of(database, loop, entropy, billing, provider)
+    await momo.start()
+    first = await momo.pay(**PAYMENT)
+
+    happenings = sorted(
+        [(at, "callback") for at in script["callbacks"]]
+        + [(at, "kill") for at in script["kills"]]
+        + [(at, "pay") for at in script["pays_again"]]
+    )
+    for at, what in happenings:
+        await asyncio.sleep(max(0.0, at - loop.time()))
+        match what:
+            case "callback" if provider.secrets:
+                await momo.callback(hook="mtn", secret=provider.secrets[-1], body=b"{}")
+            case "kill":
+                await momo.stop()
+                momo = service_of(database, loop, entropy, billing, provider)
+                await momo.start()
+            case "pay":
+                assert (await momo.pay(**PAYMENT)).payment_id == first.payment_id
+    payment = first
+    while payment.status not in ("confirmed", "failed") and loop.time() < 2 * 3600:
+        await asyncio.sleep(60)
+        payment = await momo.wait(first.payment_id, wait_s=0)
+    await asyncio.sleep(120)  # whatever is still on its way
+    audit = await momo.audit()
+    assert len(set(provider.secrets)) <= 1, "every request of a payment has one callback path"
+    assert len(provider.taken_at) <= 1, "every request of a payment has one reference"
+    assert audit.dead_letters == 0
+    await momo.stop()
+    await database.close()
+    return payment, provider, billing
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(script=SCRIPT)
+def test_what_was_paid_is_booked_once_and_nothing_else(script, virtually, migrated):
+    async def story(loop):
+        with tempfile.TemporaryDirectory() as folder:
+            payment, provider, billing = await live(loop, migrated(Path(folder)), script)
+        paid = bool(provider.taken_at) and script["pays"]
+        assert sum(billing.booked.values()) == int(paid)
+        assert payment.status == ("confirmed" if paid else "failed")
+
+    virtually(story)
+
+
+def test_a_slow_customer_is_unknown_after_a_minute_and_credited_after_an_hour(virtually, migrated, tmp_path):
+    """Resolutions 23: a time-out means unknown; a late success still credits."""
+    script = {"requests": [], "statuses": [], "billing": [], "latency_s": 0.0, "pays": True}
+
+    async def story(loop):
+        provider = ProviderFake(loop, {**script, "decides_after_s": 3600.0})
+        billing = BillingFake([])
+        database = open_database(migrated(tmp_path), "momo", inline=True)
+        momo = service_of(database, loop, SeededEntropy(1), billing, provider)
+        await momo.start()
+        payment = await momo.pay(**PAYMENT)
+        assert (await momo.wait(payment.payment_id, wait_s=8)).status == "pending"
+        assert loop.time() == 8
+        await asyncio.sleep(100)
+        assert (await momo.wait(payment.payment_id, wait_s=0)).status == "unknown"
+        assert (await momo.audit(older_than_s=60)).stuck == (payment.payment_id,)
+        await asyncio.sleep(3600 + 600)
+        assert (await momo.wait(payment.payment_id, wait_s=30)).status == "confirmed"
+        assert sum(billing.booked.values()) == 1
+        await momo.stop()
+        await database.close()
+
+    virtually(story)
+
+
+def test_a_waiter_is_woken_by_the_commit(virtually, migrated, tmp_path):
+    """The long poll answers at the moment of the confirmation, not at the next look."""
+    script = {"requests": [], "statuses": [], "latency_s": 0.0, "pays": True, "decides_after_s": 0.25}
+
+    async def story(loop):
+        provider = ProviderFake(loop, script)
+        database = open_database(migrated(tmp_path), "momo", inline=True)
+        momo = service_of(database, loop, SeededEntropy(1), BillingFake([]), provider)
+        await momo.start()
+        payment = await momo.pay(**PAYMENT)
+
+        async def call_back():
+            await asyncio.sleep(0.25)
+            await momo.callback(hook="mtn", secret=provider.secrets[0], body=b"{}")
+
+        calling = asyncio.ensure_future(call_back())
+        assert (await momo.wait(payment.payment_id, wait_s=8)).status == "confirmed"
+        assert loop.time() < 0.27
+        await calling
+        await momo.stop()
+        await database.close()
+
+    virtually(story)
+
+
+def test_a_payment_that_the_provider_never_saw_fails_in_the_end(virtually, migrated, tmp_path):
+    script = {"requests": ["no answer"] * 99, "statuses": [], "latency_s": 0.0, "pays": True}
+
+    async def story(loop):
+        provider = ProviderFake(loop, {**script, "decides_after_s": 0.0})
+        database = open_database(migrated(tmp_path), "momo", inline=True)
+        momo = service_of(database, loop, SeededEntropy(1), BillingFake([]), provider)
+        await momo.start()
+        payment = await momo.pay(**PAYMENT)
+        await asyncio.sleep(500)
+        assert (await momo.wait(payment.payment_id, wait_s=0)).status == "unknown"
+        await asyncio.sleep(500)
+        settled = await momo.wait(payment.payment_id, wait_s=0)
+        assert (settled.status, settled.reason) == ("failed", "NOT_RECEIVED")
+        assert len(provider.secrets) > 1, "within the first minute it was asked again"
+        await momo.stop()
+        await database.close()
+
+    virtually(story)
+
+
+def test_a_wrong_amount_is_left_to_an_operator(virtually, migrated, tmp_path):
+    async def story(loop):
+        class Wrong(ProviderFake):
+            def truth(self, provider_ref):
+                return Succeeded("tx", 4000_00, "UGX")
+
+        script = {"requests": [], "statuses": [], "latency_s": 0.0}
+        billing = BillingFake([])
+        database = open_database(migrated(tmp_path), "momo", inline=True)
+        momo = service_of(database, loop, SeededEntropy(1), billing, Wrong(loop, script))
+        await momo.start()
+        await momo.pay(**PAYMENT)
+        await asyncio.sleep(60)
+        audit = await momo.audit(older_than_s=30)
+        assert (audit.payments_by_state, audit.dead_letters) == ({"requested": 1}, 1)
+        assert len(audit.stuck) == 1
+        assert not billing.booked
+        await momo.stop()
+        await database.close()
+
+    virtually(story)
+
+
+def test_an_unknown_callback_path_keeps_nothing(virtually, migrated, tmp_path):
+    async def story(loop):
+        script = {"requests": [], "statuses": [], "latency_s": 0.0, "pays": True, "decides_after_s": 0.0}
+        provider = ProviderFake(loop, script)
+        database = open_database(migrated(tmp_path), "momo", inline=True)
+        momo = service_of(database, loop, SeededEntropy(1), BillingFake([]), provider)
+        await momo.start()
+        payment = await momo.pay(**PAYMENT)
+        await momo.wait(payment.payment_id, wait_s=8)
+        for hook, secret in (("mtn", "0" * 32), ("airtel", provider.secrets[0])):
+            try:
+                await momo.callback(hook=hook, secret=secret, body=b"{}")
+            except NotFound:
+                continue
+            raise AssertionError("taken")
+        for _ in range(150):
+            await momo.callback(hook="mtn", secret=provider.secrets[0], body=b"{}")
+        table = momo._store.callbacks
+        rows = await database.read(lambda connection: connection.execute(table.select()).all())
+        assert len(rows) == 100, "raw callbacks are kept, up to a bound"
+        await momo.stop()
+        await database.close()
+
+    virtually(story)
+
+
+def test_the_table_loses_no_money():
+    assert set(STATUS) == set(State)
+    for state in set(State) - {State.SUCCEEDED, State.CONFIRMED}:
+        assert TABLE[state, Event.PAID] is State.SUCCEEDED
+    assert all(state is not State.CONFIRMED for state, _ in TABLE)
+    assert all(TABLE.get((state, Event.TIMED_OUT)) in (State.UNKNOWN, None) for state in State)
+    assert {State.CONFIRMED, State.FAILED} == SETTLED

@@ -1,0 +1,167 @@
+"""Numbers under concurrency, orders by reference, restarts, the registry and the audit."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from aiohttp.test_utils import TestClient
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from backend.kit.database import Database, open_database
+from backend.kit.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable, Unprocessable
+from backend.kit.http import AiohttpClient
+from backend.moto.client import MotoClient
+from backend.moto.generator import Refused
+from backend.moto.routes import render
+from backend.moto.schemas import TokenRequest
+from backend.moto.service import MotoConfig, MotoService
+from protocols.tokens import moto
+from simulator.clock import ManualClock, SeededEntropy
+
+SECRET = "00112233AABBCC"
+
+
+def another(database: Database, clock: ManualClock, *, master_key: bytes = bytes(32)) -> MotoService:
+    """A service on the same database, as after a crash."""
+    return MotoService(
+        database=database, clock=clock, entropy=SeededEntropy(2), config=MotoConfig(master_key=master_key)
+    )
+
+
+async def test_no_number_twice_under_concurrency(
+    service: MotoService, database_url: str, clock: ManualClock
+) -> None:
+    """Two processes on one database, 400 requests at once."""
+    beside = open_database(database_url, "moto")
+    second = another(beside, clock)
+    await second.start()
+    request = TokenRequest(device="M/1", command="unlock_relative", payload=1)
+    answers = await asyncio.gather(
+        *(each.generate(request, client="c") for each in (service, second) for _ in range(200))
+    )
+    numbers = sorted(answer.sequence_number for answer in answers if answer is not None)
+    await beside.close()
+    assert numbers == list(range(1, 401))
+
+
+async def test_concurrent_repeats_of_one_reference_are_one_token(service: MotoService) -> None:
+    orders = [
+        service.order(device="M/1", command="unlock_relative", payload=5, reference=f"r{i % 7}")
+        for i in range(70)
+    ]
+    tokens = await asyncio.gather(*orders)
+    assert {(token.sequence_number, token.digits) for token in tokens[:7]} == {
+        (token.sequence_number, token.digits) for token in tokens
+    }
+    audit = await service.audit()
+    assert (audit.tokens, audit.days_by_device) == (7, {"M/1": 35})
+
+
+async def test_an_order_survives_a_crash(
+    service: MotoService, database: Database, clock: ManualClock
+) -> None:
+    first = await service.order(device="O/1", command="unlock_relative", payload=30, reference="r")
+    restarted = another(database, clock)
+    await restarted.start()
+    assert await restarted.order(device="O/1", command="unlock_relative", payload=30, reference="r") == first
+    assert (await restarted.audit()).days_by_device == {"O/1": 30}
+
+
+async def test_order_errors(service: MotoService) -> None:
+    with pytest.raises(NotFound):
+        await service.order(device="nobody", command="unlock_relative", payload=1, reference="r")
+    with pytest.raises(Unprocessable, match="Payload is too large"):
+        await service.order(device="M/1", command="unlock_relative", payload=10**9, reference="r")
+
+
+async def test_client_does_what_the_service_does(http: TestClient, http_client: AiohttpClient) -> None:
+    client = MotoClient(http=http_client, base_url=str(http.make_url("/")), api_key="moto-test-key")
+    token = await client.order(device="M/1", command="unlock_relative", payload=10, reference="r")
+    assert (token.digits, token.sequence_number) == ("42744349", 1)
+    assert await client.order(device="M/1", command="unlock_relative", payload=10, reference="r") == token
+    with pytest.raises(NotFound):
+        await client.order(device="nobody", command="unlock_relative", payload=10, reference="r2")
+    with pytest.raises(Unprocessable, match="Payload is too large"):
+        await client.order(device="M/1", command="unlock_relative", payload=10**9, reference="r3")
+    stranger = MotoClient(http=http_client, base_url=str(http.make_url("/")), api_key="wrong")
+    with pytest.raises(Forbidden):
+        await stranger.order(device="M/1", command="unlock_relative", payload=10, reference="r4")
+
+
+async def test_register_is_idempotent_and_never_overwrites(service: MotoService) -> None:
+    await service.register(serial="M/1", secret_hex=SECRET.lower(), family="moto", market="UG")
+    for changes in ({"secret_hex": "aa"}, {"family": "openpaygo", "secret_hex": "aa" * 16}, {"market": "RW"}):
+        values = {"secret_hex": SECRET, "family": "moto", "market": "UG"} | changes
+        with pytest.raises(Conflict):
+            await service.register(serial="M/1", **values)
+    for serial, secret, family in (
+        ("", "aa", "moto"),
+        ("X", "zz", "moto"),
+        ("X", "aa", "openpaygo"),
+        ("X", "aa", "x"),
+    ):
+        with pytest.raises(BadRequest):
+            await service.register(serial=serial, secret_hex=secret, family=family, market="UG")
+    assert (await service.audit()).devices == 2
+
+
+async def test_secrets_are_sealed_at_rest(service: MotoService, database: Database) -> None:
+    def stored(connection: Connection) -> Sequence[object]:
+        return connection.exec_driver_sql("SELECT secret FROM devices").scalars().all()
+
+    sealed = await database.read(stored)
+    assert all(bytes.fromhex(SECRET) not in secret for secret in sealed)
+    assert SECRET not in repr(MotoConfig(master_key=SECRET.encode()))
+
+
+async def test_migrations_make_the_tables_of_the_store(service: MotoService, database: Database) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return compare_metadata(MigrationContext.configure(connection), service._store.metadata)
+
+    assert await database.read(differences) == []
+
+
+async def test_unavailable_is_a_page() -> None:
+    page = render(Unavailable("the database is away"))
+    assert (page.status, page.content_type) == (503, "text/html")
+
+
+@given(
+    command=st.sampled_from(sorted(moto.COMMAND_CODES)),
+    payload=st.integers(0, 29_000),
+    number=st.integers(0, 2**32 - 1),
+    secret=st.binary(min_size=1, max_size=40),
+)
+def test_a_stateless_token_says_what_was_asked(
+    command: str, payload: int, number: int, secret: bytes
+) -> None:
+    service = MotoService.__new__(MotoService)  # stateless generation uses nothing of the instance
+    request = TokenRequest("d", command, str(payload), number, secret.hex())
+    answer = service.generate_stateless(request)
+    assert answer is not None
+    code, said, signature = moto.split(int(answer.token))
+    assert (code, said) == (moto.COMMAND_CODES[command], payload)
+    assert signature == moto.signature(secret, code, payload, number)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.lists(JSON, min_size=8, max_size=8), st.booleans())
+def test_any_json_is_a_token_or_a_status(values: list[object], by_family: bool) -> None:
+    service = MotoService.__new__(MotoService)
+    family = "openpaygo" if by_family else None
+    request = TokenRequest(*values[:6], family=values[6] if family is None else family)
+    try:
+        answer = service.generate_stateless(request)
+    except Refused:
+        return
+    assert answer is None or answer.status == "ok"

@@ -1,0 +1,343 @@
+"""From a paid day to the device: outbox handlers, M2M's callback, the ops feed; and kills between them."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+from standardwebhooks.webhooks import Webhook
+
+from backend.kit.database import Database
+from backend.kit.errors import Unavailable, Unprocessable
+from backend.kit.outbox import Leased
+from backend.solarium.orders import ORDER_TOKEN, SEND_COMMAND, SEND_SMS, Orders, Partners
+from backend.solarium.service import Solarium
+from simulator.clock import ManualClock, SeededEntropy
+from tests.backend.solarium.fakes import (
+    CALLBACK_SECRET,
+    PRICE,
+    FakePartners,
+    account,
+    make_service,
+    payment,
+)
+
+
+async def confirm(service: Solarium, tx: str = "MP1", **changes: object) -> None:
+    assert await service.confirm(**payment(tx, **changes))  # type: ignore[arg-type]
+
+
+async def settled(service: Solarium, **states: int) -> None:
+    """Wait until the orders are in these states and nothing is left to hand over."""
+    async with asyncio.timeout(10):
+        while True:
+            audit = await service.audit()
+            if {state: count for state, count in audit.orders.items() if count} == states:
+                return
+            await asyncio.sleep(0.005)
+
+
+async def test_resolutions_27_the_same_token_goes_by_command_and_by_sms(
+    service: Solarium, partners: FakePartners
+) -> None:
+    await confirm(service)
+    await partners.until(1, "create")
+    await partners.until(1, "send")
+    ((order_id, order),) = partners.orders.items()
+    assert order == ("SCBLNX/A/BT/254543", "unlock_relative", 2)
+    assert partners.commands[order_id] == {
+        "identifier": "SCBLNX/A/BT/254543",
+        "name": "unlock_token",
+        "details": {"unlock_code": "42744349"},
+        "url": f"http://solarium.test/base/m2m/callback/{order_id}",
+    }
+    assert partners.messages[order_id] == {
+        "to": "256700000001",
+        "text": "Payment received, thank you. Type this on the keypad: *00 427 443 49#",
+        "market": "UG",
+    }
+
+
+async def test_openpaygo_digits_are_typed_as_they_are(service: Solarium, partners: FakePartners) -> None:
+    await service.register_accounts([account("2", token_family="openpaygo")])
+    await confirm(service, reference="2")
+    await partners.until(1, "send")
+    (message,) = partners.messages.values()
+    assert message["text"].endswith("on the keypad: 42744349")
+
+
+async def test_resolutions_27_days_above_995_are_several_tokens(
+    service: Solarium, partners: FakePartners
+) -> None:
+    await confirm(service, amount_subunit=2_000 * PRICE)
+    await settled(service, sent=3)
+    assert sorted(days for _, _, days in partners.orders.values()) == [10, 995, 995]
+    assert len(set(partners.tokens_made.values())) == 3
+
+
+async def test_less_than_a_day_buys_nothing_yet(service: Solarium, partners: FakePartners) -> None:
+    await confirm(service, "A", amount_subunit=PRICE - 1)
+    assert (await service.audit()).orders == {"ordered": 0, "issued": 0, "sent": 0, "replied": 0}
+    await confirm(service, "B", amount_subunit=1)
+    await settled(service, sent=1)
+    assert [days for _, _, days in partners.orders.values()] == [1]
+
+
+async def test_a_partner_that_is_away_is_asked_again(
+    service: Solarium, partners: FakePartners, clock: ManualClock
+) -> None:
+    partners.failing = {name: [Unavailable("away", retry_after_s=0)] for name in ("order", "create", "send")}
+    await confirm(service)
+    for name in ("order", "create", "send"):
+        await partners.until(2, name)
+    await settled(service, sent=1)
+    assert len(partners.tokens_made) == len(partners.commands) == len(partners.messages) == 1
+
+
+async def test_what_is_refused_for_good_is_a_dead_letter(service: Solarium, partners: FakePartners) -> None:
+    partners.failing = {"send": [Unprocessable("no route")]}
+    await confirm(service)
+    await partners.until(1, "send")
+    await settled(service, sent=1)
+    assert (await service.audit()).dead_letters == 1
+
+
+async def test_digits_are_sealed_in_the_database(
+    service: Solarium, partners: FakePartners, tmp_path: Any
+) -> None:
+    await confirm(service)
+    await settled(service, sent=1)
+    content = b"".join(file.read_bytes() for file in sorted(tmp_path.iterdir()))
+    assert next(iter(partners.orders)).encode() in content
+    assert b"42744349" not in content
+
+
+STEPS = ("order", "create", "send")
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_invariant_7_a_kill_between_steps_loses_and_repeats_nothing(
+    database: Database, clock: ManualClock, step: str, when: str
+) -> None:
+    """The partner does its part or not, and the process dies before it hears of it."""
+    partners = FakePartners()
+    reached = asyncio.Event()
+    original = {name: getattr(partners, name) for name in STEPS}
+
+    async def hang(**call: Any) -> Any:
+        if when == "after":
+            await original[step](**call)
+        reached.set()
+        await asyncio.Event().wait()
+
+    setattr(partners, step, hang)
+    first = make_service(database, clock, SeededEntropy(1), partners)
+    await first.start()
+    await first.register_accounts([account()])
+    await confirm(first)
+    async with asyncio.timeout(10):
+        await reached.wait()
+    await first.stop()
+
+    setattr(partners, step, original[step])
+    second = make_service(database, clock, SeededEntropy(2), partners)
+    await second.start()
+    await partners.until(1, "send")
+    await settled(second, sent=1)
+    assert len(partners.tokens_made) == len(partners.commands) == len(partners.messages) == 1
+    await second.stop()
+
+
+async def test_a_handler_that_runs_again_after_its_end_changes_nothing(
+    service: Solarium, partners: FakePartners, database: Database, clock: ManualClock
+) -> None:
+    await confirm(service)
+    await settled(service, sent=1)
+    await partners.until(1, "send")
+    (order_id,) = partners.orders
+    orders = Orders(
+        store=service._store,
+        database=database,
+        clock=clock,
+        vault=service._vault,
+        partners=Partners(tokens=partners, commands=partners, sms=partners),
+        callback_base="",
+    )
+    for kind in (ORDER_TOKEN, SEND_COMMAND, SEND_SMS):
+        row = Leased(0, kind, order_id, {"device": "SCBLNX/A/BT/254543", "days": 2}, 1, 0)
+        outcome = await orders.handlers()[kind](row)
+        then = getattr(outcome, "then", None)
+        if then is not None:
+            await database.write(then)
+    await settled(service, sent=1)
+    assert len(partners.tokens_made) == len(partners.commands) == len(partners.messages) == 1
+    assert partners.calls.count("send") == 2  # ours by hand; no new rows were put
+
+
+# M2M's callback
+
+
+def reply(**changes: object) -> dict[str, object]:
+    return {
+        "identifier": "SCBLNX/A/BT/254543",
+        "command": "TOKEN: 42744349",
+        "status": "replied",
+        "device_response": "OK",
+        "created_at": "2025-12-01T10:30:00Z",
+        "delivered_at": "2025-12-01T10:35:00Z",
+        **changes,
+    }
+
+
+def signed(
+    clock: ManualClock, body: bytes, *, age_s: int = 0, secret: bytes = CALLBACK_SECRET
+) -> dict[str, str]:
+    """Headers as the reference implementation signs them."""
+    at = datetime.fromtimestamp(clock.now_ms() // 1000 - age_s, UTC)
+    return {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(secret).sign("msg_1", at, body.decode()),
+    }
+
+
+async def sent_order(service: Solarium, partners: FakePartners) -> str:
+    await confirm(service)
+    await settled(service, sent=1)
+    return next(iter(partners.orders))
+
+
+async def test_row_72_a_signed_callback_makes_the_order_replied_once(
+    http: TestClient, service: Solarium, partners: FakePartners, clock: ManualClock
+) -> None:
+    order_id = await sent_order(service, partners)
+    body = json.dumps(reply()).encode()
+    for _ in range(2):
+        path = f"/m2m/callback/{order_id}"
+        async with http.post(path, data=body, headers=signed(clock, body)) as answer:
+            assert (answer.status, await answer.read()) == (204, b"")
+    other = json.dumps(reply(device_response="already_used")).encode()
+    async with http.post(path, data=other, headers=signed(clock, other)) as answer:
+        assert answer.status == 204
+    row = await service._database.read(
+        lambda c: c.execute(service._store.tables.token_orders.select()).mappings().one()
+    )
+    assert (row["state"], row["device_response"]) == ("replied", "OK")
+    assert row["replied_at_ms"] == 1_764_585_300_000
+    assert row["callback_at_ms"] == clock.now_ms()
+
+
+async def test_a_callback_that_is_not_m2ms_is_401(
+    http: TestClient, service: Solarium, partners: FakePartners, clock: ManualClock
+) -> None:
+    order_id = await sent_order(service, partners)
+    body = json.dumps(reply()).encode()
+    good = signed(clock, body)
+    wrong: list[dict[str, str]] = [
+        {},
+        signed(clock, body, secret=b"another secret"),
+        signed(clock, body, age_s=301),
+        signed(clock, body, age_s=-301),
+        signed(clock, body + b" "),
+        {**good, "webhook-id": "msg_2"},
+        {**good, "webhook-timestamp": "x"},
+        {**good, "webhook-timestamp": "9" * 400},
+        {**good, "webhook-signature": "v1,"},
+        {**good, "webhook-signature": "v1,\u00e9"},
+        {**good, "webhook-signature": good["webhook-signature"].replace("v1,", "v2,")},
+    ]
+    for headers in wrong:
+        async with http.post(f"/m2m/callback/{order_id}", data=body, headers=headers) as answer:
+            assert answer.status == 401, headers
+    assert (await service.audit()).orders["replied"] == 0
+    for age_s in (300, -300):
+        headers = signed(clock, body, age_s=age_s)
+        rotated = {**headers, "webhook-signature": f"v1,AAAA {headers['webhook-signature']}"}
+        async with http.post(f"/m2m/callback/{order_id}", data=body, headers=rotated) as answer:
+            assert answer.status == 204
+
+
+async def test_bad_callbacks_change_nothing(
+    http: TestClient, service: Solarium, partners: FakePartners, clock: ManualClock
+) -> None:
+    order_id = await sent_order(service, partners)
+    bad: list[tuple[str, bytes, int]] = [
+        ("0" * 32, json.dumps(reply()).encode(), 404),
+        ("x%00y", json.dumps(reply()).encode(), 404),
+        (order_id, json.dumps(reply(identifier="another")).encode(), 400),
+        (order_id, json.dumps(reply(status="sent")).encode(), 400),
+        (order_id, json.dumps(reply(delivered_at="now")).encode(), 400),
+        (order_id, b"{}", 400),
+        (order_id, b"[" * 10_000, 400),
+        (order_id, b" " * 70_000, 413),
+    ]
+    for name, body, status in bad:
+        headers = signed(clock, body) if len(body) < 65_536 else {}
+        async with http.post(f"/m2m/callback/{name}", data=body, headers=headers) as answer:
+            assert answer.status == status, (name, body[:40])
+    async with http.get(f"/m2m/callback/{order_id}") as answer:
+        assert answer.status == 405
+    assert (await service.audit()).orders["replied"] == 0
+
+
+async def test_a_reply_that_is_faster_than_our_own_note_stays(
+    database: Database, clock: ManualClock, entropy: SeededEntropy
+) -> None:
+    """M2M calls back before `create` has returned."""
+    partners = FakePartners()
+    service = make_service(database, clock, entropy, partners)
+    create = partners.create
+
+    async def quick(**call: Any) -> str:
+        from backend.solarium.schemas import CommandReply
+
+        at = datetime.fromtimestamp(0, UTC)
+        device = call["identifier"]
+        await service.command_replied(
+            call["reference"], CommandReply(device, "TOKEN: 1", "replied", "OK", at, at)
+        )
+        return await create(**call)
+
+    partners.create = quick  # type: ignore[method-assign]
+    await service.start()
+    await service.register_accounts([account()])
+    await confirm(service)
+    await partners.until(1, "create")
+    await settled(service, replied=1)
+    await service.stop()
+    await service.start()
+    await settled(service, replied=1)
+    await service.stop()
+
+
+# The ops feed
+
+
+async def test_payments_go_to_the_ops_topics_without_who_paid(service: Solarium) -> None:
+    await confirm(service)
+    (item,) = await service.feed.lease(limit=10, wait_s=5)
+    assert (item.serial, item.market, item.channel) == ("SCBLNX/A/BT/254543", "UG", "payment")
+    assert json.loads(item.payload) == {
+        "serial": "SCBLNX/A/BT/254543",
+        "market": "UG",
+        "at": "2025-12-01T10:10:00Z",
+        "reference": "254543",
+        "amount_subunit": 125_000,
+        "currency": "UGX",
+        "days": 2,
+        "provider_key": "ug_mtn_mobilemoney",
+    }
+    assert await service.feed.lease(limit=10, wait_s=0) == []
+
+
+async def test_an_event_that_is_not_confirmed_comes_again(service: Solarium, clock: ManualClock) -> None:
+    await confirm(service)
+    first = await service.feed.lease(limit=10, wait_s=5)
+    clock.advance(31)
+    assert await service.feed.lease(limit=10, wait_s=0) == first
+    await service.feed.confirm([item.id for item in first])
+    clock.advance(31)
+    assert await service.feed.lease(limit=10, wait_s=0) == []
