@@ -27,6 +27,8 @@ from backend.solarium.service import Solarium, SolariumConfig
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MTN_TARGETS = {"UG": "mtnuganda", "RW": "mtnrwanda"}
 MTN_PROVIDERS = {"ug_mtn_mobilemoney": ("UG", "UGX"), "rw_mtn_mobilemoney": ("RW", "RWF")}
+# Whose key each service's first API key is. References are counted by client, so these names stay.
+CALLERS = {"solarium": "momo", "momo": "mese", "moto": "solarium", "m2m": "solarium", "mega": "solarium"}
 SMS_ROUTES = {"UG": "africastalking", "RW": "africastalking"}  # resolutions 22; others fail closed
 PREFIXES = {"256": "UG", "250": "RW", "254": "KE", "255": "TZ"}
 AFRICASTALKING_USER = "payg"

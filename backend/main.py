@@ -101,7 +101,9 @@ async def _serve(service: str, port: int, folder: DataDir, url: str, settings: S
     try:
         await served.service.start()
         if served.keyed is not None:
-            await served.keyed.install_key(key=site.secret(f"{service}_api_key"), client="first")
+            await served.keyed.install_key(
+                key=site.secret(f"{service}_api_key"), client=build.CALLERS[service]
+            )
         await runner.setup()
         await web.TCPSite(runner, settings.host, port).start()
         host, real_port = runner.addresses[0][:2]

@@ -48,7 +48,6 @@ from simulator.settings import UpSettings
 OPS: Literal["ops"] = "ops"
 BRIDGE: Literal["bridge"] = "bridge"
 CLIENT_ID = "development"  # of Solarium's external API
-INSTALLED_FOR = "development"
 HTTP_GRACE_S = 1.0  # for requests that are being answered when everything stops
 
 
@@ -266,7 +265,7 @@ class World:
             ("m2m", self.m2m),
             ("mega", self.mega),
         ):
-            await service.install_key(key=self._secret(f"{name}_api_key"), client=INSTALLED_FOR)
+            await service.install_key(key=self._secret(f"{name}_api_key"), client=build.CALLERS[name])
         await self.solarium.install_client(CLIENT_ID, self._secret("solarium_client_secret"))
         await self.solarium.register_accounts([_account(seed) for seed in self._seeds])
         for seed in self._seeds:

@@ -25,6 +25,14 @@ Work = Callable[[Connection], T]
 READERS = 2  # SQLite reads are short; more threads only fight over the interpreter lock
 PG_POOL = 8  # connections a process; batches need one, readers the rest
 BUSY_MS = 10_000  # an `alembic` or `sqlite3` shell beside us may hold the lock for a moment
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"busy_timeout={BUSY_MS}",
+    "wal_autocheckpoint=4000",
+    "cache_size=-65536",  # KiB; SQLite's own 2 MiB make a batch read the index pages of the last one again
+)
 
 
 class Database(Protocol):
@@ -195,7 +203,7 @@ def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> Engine:
         # The driver's own implicit BEGIN would be deferred; ours is explicit (on_begin).
         setattr(connection, "isolation_level", None)  # noqa: B010 - a driver attribute that the protocol class lacks
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
+        for pragma in PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

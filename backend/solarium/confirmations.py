@@ -21,7 +21,9 @@ from backend.solarium.tables import EntryRow, OrderRow, PaymentRow, TransactionR
 ORDER_TOKEN = "order_token"  # noqa: S105 - an outbox kind
 PAYMENT = "payment"
 
-ORDER_ID_SIZE = 16  # bytes
+ORDER_RANDOM = (
+    12  # bytes of an order's id; before them stands the time, so that new ids are neighbours on disk
+)
 
 Routes = Mapping[tuple[str, str, str], Account]  # by business account, reference and provider key
 Key = tuple[str, str]  # (provider_tx, provider_key): unique for ever (resolutions 8)
@@ -113,10 +115,9 @@ class Confirmations:
             if each.account is not None
             for days in split(each.posting.days)
         ]
-        random = self._entropy.token_bytes(ORDER_ID_SIZE * len(wanted)).hex()
-        ids = [
-            random[start : start + 2 * ORDER_ID_SIZE] for start in range(0, len(random), 2 * ORDER_ID_SIZE)
-        ]
+        random = self._entropy.token_bytes(ORDER_RANDOM * len(wanted)).hex()
+        size = 2 * ORDER_RANDOM
+        ids = [f"{now_ms:011x}-{random[start : start + size]}" for start in range(0, len(random), size)]
         return [
             OrderRow(order_id, payment_id, account.id, account.device, days, ORDERED, now_ms)
             for order_id, (payment_id, account, days) in zip(ids, wanted, strict=True)

@@ -13,7 +13,7 @@ import pytest
 from tests.scenarios.up_process import running
 
 CHECKOUT = Path(__file__).parents[2]
-BLOCK = re.compile(r"<!-- tests/scenarios/test_readme.py .*?```sh\n(.*?)```", re.S)
+BLOCK = re.compile(r"<!-- tests/scenarios/test_readme.py .*?```sh\n(.*?)```", re.DOTALL)
 
 
 def commands() -> list[str]:
