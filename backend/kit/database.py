@@ -30,7 +30,6 @@ PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
     f"busy_timeout={BUSY_MS}",
-    "wal_autocheckpoint=4000",
     "cache_size=-65536",  # KiB; SQLite's own 2 MiB make a batch read the index pages of the last one again
 )
 

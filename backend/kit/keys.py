@@ -3,7 +3,6 @@
 (resolutions 2.) The plain key exists only at the client and, once, where it is installed.
 """
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,4 +70,4 @@ class ApiKeys:
         return self._clients.get(self._hash(key))
 
     def _hash(self, key: str) -> str:
-        return hmac.new(self._pepper, key.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+        return hmac.digest(self._pepper, key.encode("utf-8", "surrogateescape"), "sha256").hex()

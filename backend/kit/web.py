@@ -63,13 +63,7 @@ def application(
         except web.HTTPException:
             raise
         except Exception as error:
-            log.error(
-                "http.defect",
-                method=request.method,
-                path=request.rel_url.path,
-                error=repr(error),
-                exc_info=True,
-            )
+            log.error("http.defect", route=_route(request), error=repr(error), exc_info=True)
             response = rendered(request, InternalError("internal error; it has been logged"))
         for name, value in extra.items():
             response.headers.setdefault(name, value)
@@ -78,6 +72,12 @@ def application(
     app = web.Application(middlewares=[shell], client_max_size=MAX_BODY)
     app.add_routes(routes)
     return app
+
+
+def _route(request: web.Request) -> str:
+    """The route's pattern: a path itself may carry a hook's secret."""
+    resource = request.match_info.route.resource
+    return f"{request.method} {resource.canonical if resource is not None else '?'}"
 
 
 async def read_json(request: web.Request, schema: type[T]) -> T:

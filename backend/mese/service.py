@@ -121,8 +121,9 @@ class MeseService:
     async def _walk(self, session: Session, hop: Hop, added: str) -> str | None:
         text = "over"
         for number, typed in enumerate(inputs(session.page, added)):
-            if number and session.page in (Page.CONFIRM, *ENDS):
-                break  # nothing is confirmed that was not shown
+            # Nothing is confirmed that was not shown, but to who dialled the whole path at once: *284*1*...*1#.
+            if number and (session.page in ENDS or (session.page is Page.CONFIRM and session.revision)):
+                break
             event, session = await self._read(session, typed.strip())
             step = TABLE[session.page, event]
             session, text = replace(session, page=step.page), step.text

@@ -49,7 +49,7 @@ def run(seconds: float) -> Result:
 def report(result: Result) -> None:
     """Print the figures side by side."""
     print(
-        f"confirm_payment, {CONNECTIONS} connections, SQLite, durable commits, orders and events in the outbox:"
+        f"confirm_payment, {CONNECTIONS} connections, SQLite, durable commits, outbox rows written, none handled:"
     )
     for mode, text in (("batch", "write batch"), ("single", "one transaction a request")):
         figures = result[mode]

@@ -280,3 +280,9 @@ async def test_the_migrations_make_exactly_the_tables(database):
         return compare_metadata(MigrationContext.configure(connection, opts=options), Store().metadata)
 
     assert await database.read(differences) == []
+
+
+async def test_the_whole_path_dialled_at_once_pays_once(dial, payments):
+    assert await dial("1*254543*5000*1") == "END Payment successful!"
+    assert await dial("1*254543*5000*1") == "END Payment successful!"
+    assert len(payments.paid) == 1
