@@ -14,19 +14,19 @@ help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
 
 $(VENV)/.created:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 # `payg` itself: editable, so that .venv/bin/payg works from any folder and follows the checkout.
 $(VENV)/.run: requirements/run.lock pyproject.toml $(VENV)/.created
 	@echo "installing the locked dependencies (once, about a minute) ..."
-	$(PIP) install --require-hashes --requirement requirements/run.lock
-	$(PIP) install --require-hashes --requirement requirements/build.lock
-	$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
+	@$(PIP) install --require-hashes --requirement requirements/run.lock
+	@$(PIP) install --require-hashes --requirement requirements/build.lock
+	@$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
-	$(PIP) install --require-hashes --requirement requirements/dev.lock
+	@$(PIP) install --require-hashes --requirement requirements/dev.lock
 	@touch $@
 
 setup: $(VENV)/.dev ## set up .venv with everything that tests need

@@ -14,7 +14,7 @@ from backend.mega.ports import SmsProvider
 from backend.mega.providers.africastalking import AfricasTalkingConfig, AfricasTalkingProvider
 from backend.mega.service import Config as MegaConfig
 from backend.mega.service import MegaService
-from backend.mese.ports import Payments
+from backend.mese.ports import Payments, Sms
 from backend.mese.service import MeseService
 from backend.momo.ports import Billing, Provider
 from backend.momo.providers.mtn import MtnConfig, MtnProvider
@@ -153,11 +153,12 @@ def build_momo(site: Site, billing: Billing) -> MomoService:
     )
 
 
-def build_mese(site: Site, payments: Payments) -> MeseService:
-    """Mese walks its menus and pays through `payments`."""
+def build_mese(site: Site, payments: Payments, sms: Sms) -> MeseService:
+    """Mese walks its menus, pays through `payments` and tells late failures by `sms`."""
     return MeseService(
         database=site.database("mese"),
         clock=site.clock,
         entropy=site.entropy,
         payments=payments,
+        sms=sms,
     )

@@ -29,7 +29,7 @@ class DataDir:
         self.path = path
         self._entropy = entropy
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise DataDirError(f"{path} can't be made ({error.strerror}); name another --data-dir") from error
         self._locks = [_lock(path, user) for user in users]

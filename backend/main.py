@@ -152,7 +152,8 @@ def _build(service: str, site: Site) -> Served:
             return Served(momo, momo_app(momo, momo.keys), momo)
         case "mese":
             payments = MomoClient(http=site.http, base_url=site.url_of("momo"), api_key=key("momo"))
-            mese = build.build_mese(site, payments)
+            sms = MegaClient(http=site.http, base_url=site.url_of("mega"), api_key=key("mega"))
+            mese = build.build_mese(site, payments, sms)
             return Served(mese, mese_app(mese), None)
         case _:
             raise ValueError(f"no service {service!r}")

@@ -224,7 +224,7 @@ class World:
             ),
         )
         self.momo = build.build_momo(site("provider"), faults.tap(self.solarium, "billing"))
-        self.mese = build.build_mese(site("mese"), faults.tap(self.momo, "payments"))
+        self.mese = build.build_mese(site("mese"), faults.tap(self.momo, "payments"), self.mega)
         self._services = (self.moto, self.m2m, self.mega, self.solarium, self.momo, self.mese)
 
     def _site(self, http: HttpClient, clock: Clock, entropy: Entropy) -> Site:

@@ -1,4 +1,4 @@
-"""What mese needs of others: payments (momo)."""
+"""What mese needs of others: payments (momo) and short messages (mega)."""
 
 from typing import Protocol
 
@@ -67,4 +67,12 @@ class Payments(Protocol):
 
     async def wait(self, payment_id: str, *, wait_s: float) -> Payment:
         """The payment, as soon as it is settled, or after `wait_s` seconds."""
+        ...
+
+
+class Sms(Protocol):
+    """Mega."""
+
+    async def send(self, *, to: str, text: str, market: str, reference: str) -> object:
+        """Queue a short message; the first one, if `reference` was used before. Raises a BackendError."""
         ...

@@ -19,11 +19,13 @@ from backend.kit.database import Database
 from backend.kit.errors import BackendError, BadRequest, Unavailable
 from backend.kit.http import TimedOut
 from backend.kit.migrations import migrate
+from backend.kit.outbox import Dispatcher
 from backend.kit.runtime import Clock, Entropy, token_hex
+from backend.mese.followup import FOLLOW_UP, FollowUp, follow_up
 from backend.mese.languages.english import TEXTS
 from backend.mese.markets import market_of
 from backend.mese.pages import ENDS, TABLE, Event, Page, inputs
-from backend.mese.ports import Payments
+from backend.mese.ports import Payments, Sms
 from backend.mese.schemas import Hop
 from backend.mese.store import Session, Store
 
@@ -54,6 +56,7 @@ class MeseService:
         clock: Clock,
         entropy: Entropy,
         payments: Payments,
+        sms: Sms,
         wait_s: float = WAIT_S,
     ):
         self._database = database
@@ -62,14 +65,24 @@ class MeseService:
         self._wait_s = wait_s
         self._payments = payments
         self._store = Store()
+        self._dispatcher = Dispatcher(
+            outbox=self._store.outbox,
+            database=database,
+            clock=clock,
+            handlers={FOLLOW_UP: FollowUp(payments=payments, sms=sms).handle},
+            policies={},
+            service="mese",
+        )
         self._log = structlog.get_logger(service="mese")
 
     async def start(self) -> None:
-        """Bring the schema up to date."""
+        """Bring the schema up to date, follow up what was pending."""
         await migrate(self._database, "mese")
+        await self._dispatcher.start()
 
     async def stop(self) -> None:
-        """Nothing runs between hops."""
+        """Stop at once; what is pending is followed up after the next start."""
+        await self._dispatcher.stop()
 
     async def hop(self, hop: Hop) -> str:
         """The answer to a hop, beginning with "CON " or "END ". BadRequest: another number's session."""
@@ -121,7 +134,7 @@ class MeseService:
     async def _walk(self, session: Session, hop: Hop, added: str) -> str | None:
         text = "over"
         for number, typed in enumerate(inputs(session.page, added)):
-            # Nothing is confirmed that was not shown, but to who dialled the whole path at once: *284*1*...*1#.
+            # Nothing is confirmed that was not shown, unless the whole path was dialled at once.
             if number and (session.page in ENDS or (session.page is Page.CONFIRM and session.revision)):
                 break
             event, session = await self._read(session, typed.strip())
@@ -134,10 +147,16 @@ class MeseService:
             return None
         return await self._pay(replace(session, revision=session.revision + 1), resumed=False)
 
-    async def _save(self, session: Session, text: str) -> str | None:
+    async def _save(self, session: Session, text: str, *, follows: bool = False) -> str | None:
         answer = _rendered(session, text)
-        saved = await self._database.write(lambda c: self._store.save(c, session, answer))
-        return answer if saved else None
+
+        def save(connection: Connection) -> bool:
+            saved = self._store.save(connection, session, answer)
+            if saved and follows:
+                self._store.outbox.put(connection, [follow_up(session)], self._clock.now_ms())
+            return saved
+
+        return answer if await self._database.write(save) else None
 
     async def _read(self, session: Session, typed: str) -> tuple[Event, Session]:
         """What an input means on the session's page, and what the session learns from it."""
@@ -195,7 +214,9 @@ class MeseService:
     async def _pay(self, session: Session, *, resumed: bool) -> str | None:
         event, payment_id = await self._payment(session, resumed=resumed)
         step = TABLE[session.page, event]
-        return await self._save(replace(session, page=step.page, payment_id=payment_id), step.text)
+        session = replace(session, page=step.page, payment_id=payment_id)
+        follows = event is Event.PENDING and payment_id is not None
+        return await self._save(session, step.text, follows=follows)
 
     async def _payment(self, session: Session, *, resumed: bool) -> tuple[Event, str | None]:
         """What became of the session's payment within `wait_s`. `resumed`: it may have been started."""

@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Table,
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from backend.kit.outbox import Outbox
 from backend.mese.pages import Page
 
 
@@ -62,6 +63,7 @@ class Store:
             Column("text", Text, primary_key=True),
             Column("answer", Text, nullable=False),
         )
+        self.outbox = Outbox(self.metadata)
 
     def session(self, connection: Connection, session_id: str) -> Session | None:
         """A session by the aggregator's id."""

@@ -66,6 +66,12 @@ class NewAccount:
     min_days: int = 1
     max_days: int = 365
 
+    def __post_init__(self) -> None:
+        if self.price_per_day_subunit < 1 or not 1 <= self.min_days <= self.max_days:
+            raise ValueError(
+                f"account {self.reference}: the plan needs a price and 1 <= min_days <= max_days"
+            )
+
 
 class PaymentFeed:
     """Payments for the ops topics; the bridge leases and confirms them."""

@@ -1,7 +1,7 @@
 """confirm_payment under 256 connections: the write batch beside one transaction a request, in one run.
 
-Two servers (confirm_server.py) of the same code, one with batches of up to 512, one with `max_batch=1`, each on
-a SQLite file of its own; the load (confirm_load.py) is a process too and goes to one and the other in turn.
+Two servers (confirm_server.py) of the same code, one with batches of up to 512 and one with `max_batch=1`,
+each on a SQLite file of its own. The load (confirm_load.py) is a process too and goes to them in turn.
 Afterwards both ledgers are audited: every answered payment must be booked.
 """
 
@@ -48,9 +48,7 @@ def run(seconds: float) -> Result:
 
 def report(result: Result) -> None:
     """Print the figures side by side."""
-    print(
-        f"confirm_payment, {CONNECTIONS} connections, SQLite, durable commits, outbox rows written, none handled:"
-    )
+    print(f"confirm_payment, {CONNECTIONS} connections, SQLite, durable commits (outbox written, not run):")
     for mode, text in (("batch", "write batch"), ("single", "one transaction a request")):
         figures = result[mode]
         print(

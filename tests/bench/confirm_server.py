@@ -1,7 +1,7 @@
 """The server of the confirm benchmark: the real Solarium on SQLite with durable commits, in its own process.
 
 Everything is wired as in production, the dispatcher included, but Moto never answers: the first orders stay
-in the dispatcher's hands, all others in the outbox. So what is measured is what confirm_payment itself writes.
+in the dispatcher's hands, all others in the outbox. What is measured is what confirm_payment itself writes.
 """
 
 import argparse

@@ -13,6 +13,7 @@ TEXTS: dict[str, str] = {
     "wrong_confirm": "Wrong choice. Payment of {amount} for {customer}?\n1. Confirm\n2. Cancel",
     "success": "Payment successful!",
     "failed": "Payment failed. No money was taken.",
+    "failed_later": "Your payment of {amount} did not go through. Please try again.",
     "pending": "Payment pending. You will receive an SMS when it is complete.",
     "cancelled": "Payment cancelled.",
     "unavailable": "The service is not available. Please try again later.",

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from backend.kit.migrations import create_outbox
+
 revision = "0001"
 down_revision = None
 
@@ -33,3 +35,4 @@ def upgrade() -> None:
         sa.Column("text", sa.Text, primary_key=True),
         sa.Column("answer", sa.Text, nullable=False),
     )
+    create_outbox()

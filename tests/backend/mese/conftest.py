@@ -64,6 +64,23 @@ class PaymentsFake:
             raise self.down[name]
 
 
+@dataclass
+class SmsFake:
+    """What was sent, by reference."""
+
+    sent: dict[str, str] = field(default_factory=dict)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send(self, *, to, text, market, reference):
+        self.sent[reference] = f"{market} {to}: {text}"
+        self.heard.set()
+
+
+@pytest.fixture
+def sms() -> SmsFake:
+    return SmsFake()
+
+
 @pytest.fixture
 def payments() -> PaymentsFake:
     return PaymentsFake()

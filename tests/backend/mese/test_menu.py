@@ -10,6 +10,8 @@ from alembic.migration import MigrationContext
 from backend.kit.database import open_database
 from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import TimedOut, Unreachable
+from backend.kit.outbox import Done, Leased, Retry
+from backend.mese.followup import FOLLOW_UP, FollowUp
 from backend.mese.languages.english import TEXTS
 from backend.mese.markets import market_of
 from backend.mese.pages import TABLE, Event, Page
@@ -31,8 +33,8 @@ async def database(tmp_path, migrated):
 
 
 @pytest.fixture
-def host(database, clock, entropy, payments):
-    return MeseService(database=database, clock=clock, entropy=entropy, payments=payments)
+def host(database, clock, entropy, payments, sms):
+    return MeseService(database=database, clock=clock, entropy=entropy, payments=payments, sms=sms)
 
 
 @pytest.fixture
@@ -55,6 +57,7 @@ async def dial(host):
 
         dial.client = client
         yield dial
+    await host.stop()
 
 
 async def test_checklist_9_to_19_the_seeds_flow(dial, payments):
@@ -185,7 +188,7 @@ async def test_resolutions_25_the_market_comes_from_the_number(dial, phone, mark
     assert await dial("", phone=f"+{phone}") == expected
 
 
-async def test_a_lost_wait_continues_with_the_same_payment(database, clock, entropy, payments):
+async def test_a_lost_wait_continues_with_the_same_payment(database, clock, entropy, payments, sms):
     """The host dies while the customer waits; the aggregator sends the hop again."""
     asked = asyncio.Event()
 
@@ -194,7 +197,7 @@ async def test_a_lost_wait_continues_with_the_same_payment(database, clock, entr
         await asyncio.Event().wait()
 
     settle, payments.wait = payments.wait, hang
-    first = MeseService(database=database, clock=clock, entropy=entropy, payments=payments)
+    first = MeseService(database=database, clock=clock, entropy=entropy, payments=payments, sms=sms)
     for text in ("", "1", "1*254543", "1*254543*5000"):
         await first.hop(Hop("s1", "256772123456", text))
     last = Hop("s1", "256772123456", "1*254543*5000*1")
@@ -203,7 +206,7 @@ async def test_a_lost_wait_continues_with_the_same_payment(database, clock, entr
     killed.cancel()
     await asyncio.gather(killed, return_exceptions=True)
 
-    second = MeseService(database=database, clock=clock, entropy=entropy, payments=payments)
+    second = MeseService(database=database, clock=clock, entropy=entropy, payments=payments, sms=sms)
     payments.wait = settle
     assert await second.hop(last) == "END Payment successful!"
     assert len(payments.paid) == 1
@@ -286,3 +289,40 @@ async def test_the_whole_path_dialled_at_once_pays_once(dial, payments):
     assert await dial("1*254543*5000*1") == "END Payment successful!"
     assert await dial("1*254543*5000*1") == "END Payment successful!"
     assert len(payments.paid) == 1
+
+
+async def test_resolution_23_who_is_told_on_the_line_gets_no_sms(dial, payments, sms):
+    for payments.fate, session in (("failed", "s1"), ("confirmed", "s2")):
+        assert (await dial("1*254543*5000*1", session=session)).startswith("END ")
+    assert sms.sent == {}
+
+
+async def test_the_follow_up_tells_a_failure_once_and_a_success_never(database, clock, payments, sms):
+    outcomes = []
+    handler = FollowUp(payments=payments, sms=sms)
+    payments.paid["p1"] = {}
+    payload = {"payment_id": "p1", "msisdn": "256772123456", "market": "UG", "amount": 5000}
+    row = Leased(1, FOLLOW_UP, "s1", payload, 1, clock.now_ms())
+    for payments.fate in ("unknown", "confirmed", "failed", "failed"):
+        outcomes.append(type(await handler.handle(row)))
+        if payments.fate == "confirmed":
+            assert sms.sent == {}
+    assert outcomes == [Retry, Done, Done, Done]
+    told = TEXTS["failed_later"].format(amount=5000)
+    assert sms.sent == {f"{FOLLOW_UP}:s1": f"UG 256772123456: {told}"}
+
+
+async def test_a_pending_payment_is_followed_up_after_a_restart(database, clock, entropy, payments, sms):
+    first = MeseService(database=database, clock=clock, entropy=entropy, payments=payments, sms=sms)
+    await first.start()
+    payments.fate = "pending"
+    assert await first.hop(Hop("s1", "256772123456", "1*254543*5000*1")) == "END " + TEXTS["pending"]
+    await first.stop()
+    payments.fate = "failed"
+    clock.advance(60)
+    second = MeseService(database=database, clock=clock, entropy=entropy, payments=payments, sms=sms)
+    await second.start()
+    async with asyncio.timeout(5):
+        await sms.heard.wait()
+    await second.stop()
+    assert list(sms.sent) == [f"{FOLLOW_UP}:s1"]

@@ -33,8 +33,8 @@ MOVE = st.one_of(
 class Walk:
     """A customer with one phone; every session's texts, and what was answered to each."""
 
-    def __init__(self, url, payments):
-        self.url, self.payments = url, payments
+    def __init__(self, url, payments, sms):
+        self.url, self.payments, self.sms = url, payments, sms
         self.entropy = SeededEntropy(3)
         self.number = 0
         self.told: dict[tuple[int, str], str] = {}
@@ -49,6 +49,7 @@ class Walk:
             clock=ManualClock(1_764_583_800_000),
             entropy=self.entropy,
             payments=self.payments,
+            sms=self.sms,
         )
 
     async def hop(self, text):
@@ -100,11 +101,11 @@ class Walk:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(moves=st.lists(MOVE, max_size=25))
-def test_never_paid_twice_always_answered(moves, migrated, payments_fake):
+def test_never_paid_twice_always_answered(moves, migrated, payments_fake, sms):
     async def walk():
         with tempfile.TemporaryDirectory() as folder:
             payments = payments_fake()
-            walk = Walk(migrated(Path(folder)), payments)
+            walk = Walk(migrated(Path(folder)), payments, sms)
             await walk.hop("")
             for move, argument in moves:
                 await walk.move(move, argument)

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select
@@ -93,6 +94,12 @@ async def test_an_account_takes_every_provider_of_its_business_account(service: 
     route = await service.resolve(reference="254543", market="UG")
     assert route is not None
     assert route.provider_key == "ug_airtel_money"
+
+
+@pytest.mark.parametrize("plan", [{"price_per_day_subunit": 0}, {"min_days": 0}, {"max_days": 0}])
+def test_a_plan_that_could_not_be_sold_is_refused(plan: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="the plan needs"):
+        account(**plan)
 
 
 async def test_registering_again_changes_nothing(service: Solarium) -> None:
