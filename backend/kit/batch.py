@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from sqlalchemy import Connection
 
 from backend.kit.database import Database
-from backend.kit.errors import Unavailable
+from backend.kit.errors import InternalError, Unavailable
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -65,7 +65,7 @@ class WriteBatch(Generic[Request, Answer]):
     async def _write(self, batch: list[tuple[Request, "asyncio.Future[Answer]"]]) -> None:
         requests = [request for request, _ in batch]
         try:
-            answers = await self._database.write(lambda connection: self._decide(connection, requests))
+            answers = await self._database.write(lambda connection: self._decided(connection, requests))
         except Exception as error:  # noqa: BLE001 - handed to whoever submitted
             if len(batch) == 1:
                 _fail(batch[0][1], error)
@@ -76,6 +76,12 @@ class WriteBatch(Generic[Request, Answer]):
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():
                 future.set_result(answer)
+
+    def _decided(self, connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
+        answers = self._decide(connection, requests)
+        if len(answers) != len(requests):
+            raise InternalError(f"{len(answers)} answers to {len(requests)} requests; nothing is written")
+        return answers
 
 
 def _fail(future: "asyncio.Future[Answer]", error: Exception) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, Text, insert, select
 
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database, open_database
-from backend.kit.errors import Unavailable
+from backend.kit.errors import InternalError, Unavailable
 
 metadata = MetaData()
 words = Table("words", metadata, Column("word", Text, primary_key=True))
@@ -94,3 +94,11 @@ async def test_a_batch_works_again_after_it_was_empty(database: Database) -> Non
     batch = WriteBatch(database, Words().decide)
     for word in ("a", "b", "c"):
         assert await batch.submit(word) == word.upper()
+
+
+async def test_a_decision_that_forgets_a_request_is_an_error_and_writes_nothing(database_url: str) -> None:
+    database = open_database(database_url, "kit")
+    batch: WriteBatch[int, int] = WriteBatch(database, lambda _connection, _requests: [])
+    with pytest.raises(InternalError):
+        await batch.submit(1)
+    await database.close()

@@ -296,3 +296,17 @@ async def test_a_feed_gives_up_after_its_wait(box: Box) -> None:
     feed = RowFeed(outbox=box.outbox, database=box.database, clock=box.clock, kinds=["k"])
     async with asyncio.timeout(5):
         assert not await feed.wait(0.05)
+
+
+async def test_a_handler_that_ends_late_leaves_its_rows_successor_alone(box: Box) -> None:
+    """A payment was lost this way once: a poll was replaced by a confirmation that got the poll's id."""
+    await box.put(out("payment", kind="poll"))
+    (late,) = await box.lease(kind="poll")
+
+    def replace(connection: Connection) -> None:
+        box.outbox.cancel(connection, "poll", ["payment"])
+        box.outbox.put(connection, [out("payment", kind="confirm")], box.clock.now_ms())
+
+    await box.database.write(replace)
+    await box.database.write(lambda c: box.outbox.done(c, [late.id]))
+    assert [row.key for row in await box.lease(kind="confirm")] == ["payment"]
