@@ -26,7 +26,8 @@ class WriteBatch(Generic[Request, Answer]):
     """`submit` answers after the commit of the transaction that decided the request.
 
     `decide(connection, requests)` returns one answer a request, in order. If it raises, the batch is decided
-    again one request at a time, so that one bad request fails alone.
+    again one request at a time, so that one bad request fails alone; if the database is away, all are
+    told so.
     """
 
     def __init__(
@@ -67,8 +68,9 @@ class WriteBatch(Generic[Request, Answer]):
         try:
             answers = await self._database.write(lambda connection: self._decided(connection, requests))
         except Exception as error:  # noqa: BLE001 - handed to whoever submitted
-            if len(batch) == 1:
-                _fail(batch[0][1], error)
+            if len(batch) == 1 or isinstance(error, Unavailable):
+                for _, future in batch:
+                    _fail(future, error)
                 return
             for single in batch:
                 await self._write([single])

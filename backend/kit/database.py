@@ -10,14 +10,19 @@ when it raises. Only store.py files contain such functions' SQL. Write batches (
 """
 
 import asyncio
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from backend.kit.errors import Unavailable
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -25,6 +30,13 @@ Work = Callable[[Connection], T]
 READERS = 2  # SQLite reads are short; more threads only fight over the interpreter lock
 PG_POOL = 8  # connections a process; batches need one, readers the rest
 BUSY_MS = 10_000  # an `alembic` or `sqlite3` shell beside us may hold the lock for a moment
+SQLITE_AWAY = frozenset(
+    (
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR),
+        *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY),
+    )
+)
+PG_AWAY = ("08", "53", "57")  # SQLSTATE classes: connection, resources, operator (shutdown, starting up)
 PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -35,7 +47,11 @@ PRAGMAS = (
 
 
 class Database(Protocol):
-    """Durable transactions. Every implementation gives: committed when `write` returns."""
+    """Durable transactions. Every implementation gives: committed when `write` returns.
+
+    A database that is locked, full or not there is Unavailable. A cancelled `write` is committed or not, as
+    the database decides; its listeners hear of it in either case.
+    """
 
     exclusive: bool  # no other process writes here, so what is leased at start was leased by a dead one
 
@@ -56,21 +72,30 @@ class Database(Protocol):
         ...
 
 
+KNOWN_URLS = "use sqlite:///FOLDER or postgresql://USER@HOST/DATABASE"
+
+
+class DatabaseUrlError(Exception):
+    """There is no database at that URL; the text says what to give instead."""
+
+
 def open_database(url: str, service: str, *, inline: bool = False) -> Database:
     """The database of one service.
 
     `url` is `sqlite:///FOLDER` (a file `SERVICE.db` in it) or `postgresql://...` (a schema named `SERVICE`).
+    DatabaseUrlError for any other.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        raise DatabaseUrlError(f"that is no database URL; {KNOWN_URLS}") from None  # it may hold a password
     if parsed.get_backend_name() == "sqlite":
         folder = Path(parsed.database or ".")
         folder.mkdir(parents=True, exist_ok=True)
         return SqliteDatabase(folder / f"{service}.db", inline=inline)
     if parsed.get_backend_name() == "postgresql":
         return PostgresDatabase(url, service)
-    raise ValueError(
-        f"--database-url: {parsed.get_backend_name()!r} is not known; use sqlite:///FOLDER or postgresql://..."
-    )
+    raise DatabaseUrlError(f"{parsed.get_backend_name()!r} is not known; {KNOWN_URLS}")
 
 
 class OutboxSignal:
@@ -97,6 +122,16 @@ class OutboxSignal:
             for listener in self._listeners:
                 listener()
 
+    async def told(self, transaction: "asyncio.Future[tuple[T, bool]]") -> T:
+        """The result of a running `marking`. If the caller is cancelled, it runs on and everybody is told."""
+        transaction.add_done_callback(self._ended)
+        result, _ = await asyncio.shield(transaction)
+        return result
+
+    def _ended(self, transaction: "asyncio.Future[tuple[Any, bool]]") -> None:
+        if not transaction.cancelled() and transaction.exception() is None:
+            self.committed(transaction.result()[1])
+
 
 class SqliteDatabase(OutboxSignal):
     """See the module. The file is created if it is missing."""
@@ -115,18 +150,23 @@ class SqliteDatabase(OutboxSignal):
 
     async def write(self, work: Work[T]) -> T:
         """See `Database.write`."""
-        result, marked = await self._run(self._writer, lambda: self._transact(work))
-        self.committed(marked)
-        return result
+        if self._writer is None:
+            result, marked = self._transact(work)
+            self.committed(marked)
+            return result
+        future = asyncio.get_running_loop().run_in_executor(self._writer, self._transact, work)
+        return await self.told(future)
 
     async def read(self, work: Work[T]) -> T:
         """See `Database.read`."""
 
         def run() -> T:
-            with self._read_engine.connect() as connection:
+            with _away_is_unavailable(), self._read_engine.connect() as connection:
                 return work(connection)
 
-        return await self._run(self._readers, run)
+        if self._readers is None:
+            return run()
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._readers, run))
 
     async def close(self) -> None:
         """See `Database.close`."""
@@ -137,15 +177,8 @@ class SqliteDatabase(OutboxSignal):
         self._read_engine.dispose()
 
     def _transact(self, work: Work[T]) -> tuple[T, bool]:
-        with self._write_engine.begin() as connection:
+        with _away_is_unavailable(), self._write_engine.begin() as connection:
             return self.marking(connection, work)
-
-    @staticmethod
-    async def _run(pool: ThreadPoolExecutor | None, call: Callable[[], T]) -> T:
-        if pool is None:
-            return call()
-        # Shielded: a cancelled caller must not make a commit that happens look as if it did not.
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(pool, call))
 
 
 class PostgresDatabase(OutboxSignal):
@@ -158,35 +191,75 @@ class PostgresDatabase(OutboxSignal):
         self._engine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=PG_POOL,
+            hide_parameters=True,
             connect_args={"server_settings": {"search_path": schema}},
         )
         self._schema = schema
         self._ready = False
+        self._writing: set[asyncio.Task[Any]] = set()
 
     async def write(self, work: Work[T]) -> T:
         """See `Database.write`."""
-
-        await self._ensure_schema()
-        async with self._engine.begin() as connection:
-            result, marked = await connection.run_sync(self.marking, work)
-        self.committed(marked)
-        return result
+        task = asyncio.create_task(self._transact(work), name=f"{self._schema}-write")
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return await self.told(task)
 
     async def read(self, work: Work[T]) -> T:
         """See `Database.read`."""
-        await self._ensure_schema()
-        async with self._engine.connect() as connection:
-            return await connection.run_sync(work)
+        with _away_is_unavailable():
+            await self._ensure_schema()
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(work)
 
     async def close(self) -> None:
         """See `Database.close`."""
+        await asyncio.gather(*self._writing, return_exceptions=True)
         await self._engine.dispose()
+
+    async def _transact(self, work: Work[T]) -> tuple[T, bool]:
+        with _away_is_unavailable():
+            await self._ensure_schema()
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(self.marking, work)
 
     async def _ensure_schema(self) -> None:
         if not self._ready:
             async with self._engine.begin() as connection:
+                await connection.run_sync(lock_schema, self._schema)
                 await connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"'))
             self._ready = True
+
+
+def lock_schema(connection: Connection, schema: str) -> None:
+    """Let one transaction at a time change `schema`, of copies that start together. SQLite does it anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"payg:{schema}"}
+        )
+
+
+@contextmanager
+def _away_is_unavailable() -> Generator[None]:
+    try:
+        yield
+    except (exc.SQLAlchemyError, OSError) as error:  # OSError: asyncpg finds no server
+        if not _away(error):
+            raise
+        structlog.get_logger().warning("database.away", error=type(getattr(error, "orig", error)).__name__)
+        raise Unavailable("the database is busy or away; try again", retry_after_s=1) from error
+
+
+def _away(error: Exception) -> bool:
+    """Whether it is the database that fails, and not what it was asked."""
+    if isinstance(error, exc.DBAPIError):
+        if error.connection_invalidated:
+            return True
+        if isinstance(error.orig, sqlite3.Error):
+            code: int = getattr(error.orig, "sqlite_errorcode", 0)
+            return code & 0xFF in SQLITE_AWAY  # the upper bits say more
+        return str(getattr(error.orig, "sqlstate", "")).startswith(PG_AWAY)
+    return isinstance(error, OSError | exc.TimeoutError)  # exc.TimeoutError: no free connection in the pool
 
 
 def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> Engine:
@@ -194,6 +267,7 @@ def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> Engine:
         url,
         pool_size=pool_size,
         max_overflow=0,
+        hide_parameters=True,
         connect_args={"check_same_thread": False},
         insertmanyvalues_page_size=500,
     )

@@ -6,6 +6,7 @@ A world in virtual time hands in one that calls the other application directly.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Protocol
 
 import aiohttp
@@ -18,7 +19,7 @@ NO_HEADERS: Mapping[str, str] = {}
 
 
 class TimedOut(Unavailable):
-    """No answer in time: the other side may have done it, or not."""
+    """No answer in time, or none that can be used: the other side may have done it, or not."""
 
     code = "timed_out"
 
@@ -61,6 +62,13 @@ class HttpClient(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Progress:
+    """How far one request came."""
+
+    connected: bool = False
+
+
 class AiohttpClient:
     """The real one: a pooled aiohttp session, opened at the first request."""
 
@@ -79,17 +87,25 @@ class AiohttpClient:
     ) -> HttpAnswer:
         """See HttpClient."""
         session = self._opened()
+        progress = _Progress()
         try:
             async with (
                 asyncio.timeout(timeout_s),
                 session.request(
-                    method, url, headers=headers, data=body or None, allow_redirects=False
+                    method,
+                    url,
+                    headers=headers,
+                    data=body or None,
+                    allow_redirects=False,
+                    trace_request_ctx=progress,
                 ) as answer,
             ):
-                content = await answer.content.read(MAX_ANSWER)
+                content = await _whole(answer)
                 lowered = {name.lower(): value for name, value in answer.headers.items()}
                 return HttpAnswer(answer.status, lowered, content)
         except TimeoutError as error:
+            if not progress.connected:
+                raise Unreachable(f"no connection within {timeout_s:g} s") from error
             raise TimedOut(f"no answer within {timeout_s:g} s") from error
         except aiohttp.ClientConnectorError as error:
             raise Unreachable("no connection") from error
@@ -106,8 +122,31 @@ class AiohttpClient:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._connections),
                 timeout=aiohttp.ClientTimeout(total=None),
+                trace_configs=[_tracing()],
             )
         return self._session
+
+
+async def _whole(answer: aiohttp.ClientResponse) -> bytes:
+    """The body up to its end, in however many pieces it comes."""
+    content = bytearray()
+    async for piece in answer.content.iter_any():
+        content += piece
+        if len(content) > MAX_ANSWER:
+            raise TimedOut(f"the answer is over {MAX_ANSWER} bytes")
+    return bytes(content)
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Marks a request's _Progress when it has a connection, a new one or a pooled one."""
+
+    async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _event: object) -> None:
+        context.trace_request_ctx.connected = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_create_end.append(connected)
+    tracing.on_connection_reuseconn.append(connected)
+    return tracing
 
 
 def error_of(answer: HttpAnswer, what: str) -> BackendError:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, select
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backend.kit.database import Database
+from backend.kit.rows import insert_new
 
 MAX_KEY = 512  # longer headers are not hashed
 
@@ -44,14 +43,13 @@ class ApiKeys:
         self, connection: Connection, key: str, client: str, markets: Sequence[str], now_ms: int
     ) -> None:
         """Make `key` valid; one that is there already stays as it is. `load` afterwards."""
-        insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
         row = {
             "key_hash": self._hash(key),
             "client": client,
             "markets": msgspec.json.encode(list(markets)).decode(),
             "created_at_ms": now_ms,
         }
-        connection.execute(insert(self.table).on_conflict_do_nothing(), [row])
+        connection.execute(insert_new(connection, self.table), [row])
 
     async def load(self, database: Database) -> None:
         """Read the table; call again after it changed."""

@@ -1,6 +1,7 @@
 """Structured logs (structlog), one JSON object or one readable line an event, without secrets."""
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import TextIO
@@ -15,6 +16,7 @@ SECRET_NAMES = frozenset(
     )
 )
 MASK = "***"
+DETAIL = re.compile(r"^DETAIL:.*$", re.MULTILINE)
 
 
 def configure(stream: TextIO = sys.stderr, *, as_json: bool = False, level: int = logging.INFO) -> None:
@@ -22,20 +24,34 @@ def configure(stream: TextIO = sys.stderr, *, as_json: bool = False, level: int 
     renderer = (
         structlog.processors.JSONRenderer()
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        # Not the default formatter: it prints the values of local variables, which may be tokens.
+        else structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             mask_secrets,
-            structlog.processors.format_exc_info if as_json else structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            cut_rows,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+
+
+def cut_rows(
+    _logger: object, _method: str, event: MutableMapping[str, object]
+) -> MutableMapping[str, object]:
+    """Take PostgreSQL's DETAIL lines, which quote whole rows, out of a traceback."""
+    trace = event.get("exception")
+    if isinstance(trace, str):
+        event["exception"] = DETAIL.sub(f"DETAIL: {MASK}", trace)
+    return event
 
 
 def mask_secrets(

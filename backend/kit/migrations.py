@@ -11,13 +11,17 @@ from alembic import command, op
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from backend.kit.database import Database
+from backend.kit.database import Database, lock_schema
 
 
 async def migrate(database: Database, service: str) -> None:
-    """Bring `service`'s schema to its newest revision; one transaction, nothing done when it is there."""
+    """Bring `service`'s schema to its newest revision; one transaction, nothing done when it is there.
+
+    Copies that start together take turns.
+    """
 
     def upgrade(connection: Connection) -> None:
+        lock_schema(connection, service)
         config = Config()
         config.set_main_option("script_location", str(files("backend.kit") / "alembic"))
         config.set_main_option("version_locations", str(files(f"backend.{service}") / "migrations"))

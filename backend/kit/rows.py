@@ -37,10 +37,21 @@ Column = ColumnElement[Any]
 Statement = SqliteInsert | PgInsert | Select[*tuple[Any, ...]] | Update
 
 
+def insert_into(dialect: str, table: Table) -> SqliteInsert | PgInsert:
+    """INSERT in the words of the database named `dialect`: the generic one knows no ON CONFLICT."""
+    return pg_insert(table) if dialect == "postgresql" else sqlite_insert(table)
+
+
+def insert_new(connection: Connection, table: Table) -> SqliteInsert | PgInsert:
+    """INSERT of what does not break a unique index; the rest is left as it is."""
+    return insert_into(connection.dialect.name, table).on_conflict_do_nothing()
+
+
 class Given:
     """The rows inside a statement, in one database's words."""
 
     def __init__(self, dialect: str):
+        self._dialect = dialect
         self._postgresql = dialect == "postgresql"
         rows = bindparam("rows", type_=Text)
         array = func.json_array_elements(cast(rows, JSON)) if self._postgresql else func.json_each(rows)
@@ -66,13 +77,26 @@ class Given:
     ) -> SqliteInsert | PgInsert:
         """INSERT the rows; those that would break a unique index are left out.
 
+        See `insert`.
+        """
+        return self.insert(table, names, values=values, source=source).on_conflict_do_nothing()
+
+    def insert(
+        self,
+        table: Table,
+        names: Sequence[str],
+        *,
+        values: Sequence[Column] | None = None,
+        source: FromClause | None = None,
+    ) -> SqliteInsert | PgInsert:
+        """INSERT the rows; the caller adds what a conflict does.
+
         `values` and `source` fill the columns otherwise than by position from the rows alone.
         """
         chosen = self.columns(table, names) if values is None else values
         rows = select(*chosen).select_from(self.table if source is None else source)
-        insert = pg_insert if self._postgresql else sqlite_insert
         # SQLite's parser needs a WHERE to tell ON CONFLICT from a join's ON.
-        return insert(table).from_select(list(names), rows.where(true())).on_conflict_do_nothing()
+        return insert_into(self._dialect, table).from_select(list(names), rows.where(true()))
 
     def packed(self, rows: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
         """SELECT `rows` as one JSON array of arrays."""

@@ -33,8 +33,8 @@ class Vault:
             raise InternalError("a stored secret does not open; check the master key") from error
 
     def fingerprint(self, value: str) -> str:
-        """A keyed SHA-256: enough for random 128-bit passwords."""
-        return hmac.new(self.pepper, value.encode(), hashlib.sha256).hexdigest()
+        """A keyed SHA-256: enough for random 128-bit passwords. Any header value has one."""
+        return hmac.new(self.pepper, value.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
 
 
 def _derive(master_key: bytes, label: str) -> bytes:

@@ -6,6 +6,7 @@ A route parses, calls the service and renders. Whatever it raises is a BackendEr
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Annotated, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
@@ -14,6 +15,7 @@ from aiohttp import web
 from backend.kit.errors import BackendError, BadRequest, InternalError, MethodNotAllowed, NotFound, TooLarge
 
 MAX_BODY = 64 * 1024  # every documented request is far smaller
+MAX_FORM_FIELDS = 50  # the widest form of a provider has about ten
 JSON = "application/json"
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ def application(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         try:
-            response = await handler(request)
+            response = await handler(_bounded(request))
         except BackendError as error:
             response = rendered(request, error)
         except web.HTTPRequestEntityTooLarge:
@@ -74,6 +76,14 @@ def application(
     return app
 
 
+def _bounded(request: web.Request) -> web.Request:
+    """The request with our limit on its body, read or not: aiohttp knows only the outermost application's."""
+    announced = request.content_length or 0
+    if announced > MAX_BODY:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY, announced)
+    return request if request.client_max_size == MAX_BODY else request.clone(client_max_size=MAX_BODY)
+
+
 def _route(request: web.Request) -> str:
     """The route's pattern: a path itself may carry a hook's secret."""
     resource = request.match_info.route.resource
@@ -89,6 +99,21 @@ async def read_json(request: web.Request, schema: type[T]) -> T:
         raise BadRequest("the request does not fit its schema", fields=[_field(str(error))]) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
         raise BadRequest("the body is no JSON; send one JSON object", fields=[("", "is no JSON")]) from error
+
+
+async def read_form(request: web.Request) -> dict[str, str]:
+    """The body as a URL-encoded form, the last value of each name. BadRequest: no form, not UTF-8, a NUL."""
+    body = await request.read()
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS, errors="strict"
+        )
+    except ValueError as error:
+        raise BadRequest("the body is no form in UTF-8") from error
+    for name, value in pairs:
+        if "\x00" in name or "\x00" in value:
+            raise BadRequest("the form contains NUL", fields=[(name.replace("\x00", ""), "contains NUL")])
+    return dict(pairs)
 
 
 def json_response(value: object, *, status: int = 200) -> web.Response:

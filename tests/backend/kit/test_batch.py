@@ -90,6 +90,19 @@ async def test_too_many_waiting_are_told_to_come_again(database: Database) -> No
     await asyncio.gather(*tasks)
 
 
+async def test_a_database_that_is_away_is_told_to_all_at_once(database: Database) -> None:
+    batches: list[int] = []
+
+    def away(_connection: Connection, requests: Sequence[str]) -> list[str]:
+        batches.append(len(requests))
+        raise Unavailable("busy", retry_after_s=1)
+
+    batch = WriteBatch(database, away)
+    answers = await asyncio.gather(*(batch.submit(word) for word in "abc"), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Unavailable] * 3
+    assert batches == [3]
+
+
 async def test_a_batch_works_again_after_it_was_empty(database: Database) -> None:
     batch = WriteBatch(database, Words().decide)
     for word in ("a", "b", "c"):

@@ -1,14 +1,17 @@
 """Transactions on SQLite, on a writer thread and inline."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Connection, MetaData, Table, Text, insert, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
-from backend.kit.database import Database, OutboxSignal, open_database
+from backend.kit.database import Database, DatabaseUrlError, OutboxSignal, open_database
+from backend.kit.errors import Unavailable
 
 metadata = MetaData()
 words = Table("words", metadata, Column("word", Text, primary_key=True))
@@ -80,6 +83,54 @@ async def test_listeners_hear_of_commits_that_put_something(database: Database) 
     assert heard == [1]
 
 
+async def test_a_cancelled_callers_commit_is_heard_of(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}", "kit")
+    heard, begun, gate = asyncio.Event(), threading.Event(), threading.Event()
+    database.on_outbox(heard.set)
+
+    def mark(connection: Connection) -> None:
+        begun.set()
+        gate.wait(10)
+        connection.info[OutboxSignal.MARK] = True
+
+    task = asyncio.create_task(database.write(mark))
+    await asyncio.to_thread(begun.wait, 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    gate.set()
+    async with asyncio.timeout(10):
+        await heard.wait()
+    await database.close()
+
+
+async def test_a_locked_database_is_unavailable_and_a_wrong_statement_is_not(
+    database: Database, tmp_path: Path
+) -> None:
+    def hasty(connection: Connection) -> None:
+        connection.execute(text("PRAGMA busy_timeout=1"))
+
+    await database.write(hasty)
+    other = sqlite3.connect(tmp_path / "made" / "kit.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable) as told:
+        await database.write(lambda connection: put(connection, "a"))
+    assert told.value.retry_after_s == 1
+    other.execute("ROLLBACK")
+    other.close()
+    await database.write(lambda connection: put(connection, "a"))
+
+    for run in (database.read, database.write):
+        with pytest.raises(OperationalError):
+            await run(lambda connection: connection.execute(text("SELECT * FROM nothing")))
+
+
+async def test_an_error_does_not_quote_its_parameters(database: Database) -> None:
+    await database.write(lambda connection: put(connection, "00427443"))
+    with pytest.raises(IntegrityError) as told:
+        await database.write(lambda connection: put(connection, "00427443"))
+    assert "00427443" not in str(told.value)
+
+
 async def test_inline_uses_the_callers_thread_and_threads_another(tmp_path: Path) -> None:
     here = threading.get_ident()
     for inline in (True, False):
@@ -89,6 +140,7 @@ async def test_inline_uses_the_callers_thread_and_threads_another(tmp_path: Path
         await database.close()
 
 
-def test_another_database_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ValueError, match="use sqlite:///FOLDER or postgresql://"):
-        open_database("mysql://host/name", "kit")
+@pytest.mark.parametrize("url", ["nonsense", "mysql://x", ""])
+def test_a_url_that_is_no_database_is_told_without_repeating_it(url: str) -> None:
+    with pytest.raises(DatabaseUrlError, match="use sqlite:///FOLDER or postgresql://"):
+        open_database(url, "kit")

@@ -53,6 +53,11 @@ def test_fingerprints_depend_on_the_master_key() -> None:
     assert vault().fingerprint("secret") != vault().fingerprint("secret2")
 
 
+def test_any_header_has_a_fingerprint() -> None:
+    header = b"\xff".decode("utf-8", "surrogateescape")  # as aiohttp hands it over
+    assert vault().fingerprint(header) != vault().fingerprint("")
+
+
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     database = open_database(database_url, "kit")

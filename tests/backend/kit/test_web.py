@@ -1,6 +1,9 @@
 """The HTTP shell: errors in the service's shape, bodies within bounds."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import pytest
@@ -8,15 +11,17 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from backend.kit.errors import BY_STATUS, BackendError, Conflict
-from backend.kit.http import AiohttpClient, TimedOut, Unreachable, error_of
+from backend.kit.http import MAX_ANSWER, AiohttpClient, TimedOut, Unreachable, error_of
 from backend.kit.web import (
     MAX_BODY,
+    MAX_FORM_FIELDS,
     Msisdn,
     Subunits,
     Text,
     application,
     empty_response,
     json_response,
+    read_form,
     read_json,
 )
 
@@ -29,6 +34,19 @@ class Body(msgspec.Struct):
 
 async def echo(request: web.Request) -> web.Response:
     return json_response(await read_json(request, Body), status=201)
+
+
+async def form(request: web.Request) -> web.Response:
+    return json_response(await read_form(request))
+
+
+async def length(request: web.Request) -> web.Response:
+    return json_response(len(await request.read()))
+
+
+async def never(request: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    return empty_response(204)
 
 
 async def conflict(request: web.Request) -> web.Response:
@@ -49,11 +67,13 @@ def render(error: BackendError) -> web.Response:
     return json_response({"code": error.code, "fields": error.fields}, status=error.status)
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[TestClient]:
-    app = application(
+def service() -> web.Application:
+    return application(
         [
             web.post("/echo", echo),
+            web.post("/form", form),
+            web.post("/length", length),
+            web.get("/never", never),
             web.get("/conflict", conflict),
             web.get("/defect", defect),
             web.get("/bare", conflict),
@@ -64,7 +84,11 @@ async def http() -> AsyncIterator[TestClient]:
         headers={"X-Frame-Options": "DENY"},
         shapes={"/bare": lambda error: empty_response(error.status)},
     )
-    async with TestClient(TestServer(app)) as client:
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[TestClient]:
+    async with TestClient(TestServer(service())) as client:
         yield client
 
 
@@ -109,6 +133,39 @@ async def test_a_body_may_have_64_kib(http: TestClient) -> None:
             assert answer.status == status
 
 
+async def test_the_limit_holds_below_a_prefix_and_for_chunks(http: TestClient) -> None:
+    """aiohttp looks at the limit of the outermost application only; its own default is 1 MiB."""
+
+    async def chunks(size: int) -> AsyncIterator[bytes]:
+        for start in range(0, size, 1000):
+            yield b"x" * min(1000, size - start)
+
+    root = web.Application()
+    root.add_subapp("/kit", service())
+    async with TestClient(TestServer(root)) as mounted:
+        for client, prefix in ((mounted, "/kit"), (http, "")):
+            for body in (lambda size: b"x" * size, chunks):
+                async with client.post(f"{prefix}/length", data=body(MAX_BODY)) as answer:
+                    assert (answer.status, await answer.json()) == (200, MAX_BODY)
+                async with client.post(f"{prefix}/length", data=body(MAX_BODY + 1)) as answer:
+                    assert (answer.status, (await answer.json())["code"]) == (413, "request_too_large")
+
+
+async def test_a_form_is_read(http: TestClient) -> None:
+    async with http.post("/form", data=b"a=1&b=&a=2&c=%2B256+7&d=\xc3\xa9") as answer:
+        assert await answer.json() == {"a": "2", "b": "", "c": "+256 7", "d": "é"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"a=\xff", b"a=%ff", b"a=%00", b"a\x00=1", b"a=1&" * (MAX_FORM_FIELDS + 1)],
+    ids=["bytes", "percent", "nul", "nul name", "many"],
+)
+async def test_what_is_no_form_is_400(http: TestClient, body: bytes) -> None:
+    async with http.post("/form", data=body) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (400, "bad_request")
+
+
 async def test_every_error_is_rendered_by_the_service(http: TestClient) -> None:
     for method, path, status, code in (
         ("GET", "/conflict", 409, "conflict"),
@@ -146,7 +203,68 @@ async def test_the_client_tells_no_connection_from_no_answer(
     with pytest.raises(TimedOut):
         await http_client.request("GET", str(http.make_url("/hang")))
     with pytest.raises(TimedOut):
-        await http_client.request("GET", str(http.make_url("/conflict")), timeout_s=0)
+        await http_client.request("GET", str(http.make_url("/never")), timeout_s=0.1)
+
+
+async def test_the_client_tells_a_late_connection_from_a_late_answer(http: TestClient) -> None:
+    with socket.socket() as deaf:  # its queue of connections is full: the next one gets no answer at all
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(deaf.getsockname())
+        client = AiohttpClient()
+        with pytest.raises(Unreachable):
+            await client.request("GET", f"http://127.0.0.1:{deaf.getsockname()[1]}/", timeout_s=0.2)
+        await client.close()
+        for each in waiting:
+            each.close()
+
+    narrow = AiohttpClient(connections=1)
+    first = asyncio.create_task(narrow.request("GET", str(http.make_url("/never")), timeout_s=0.5))
+    await asyncio.sleep(0)
+    with pytest.raises(Unreachable):  # it waits for the only connection
+        await narrow.request("GET", str(http.make_url("/conflict")), timeout_s=0.1)
+    with pytest.raises(TimedOut):
+        await first
+    await narrow.close()
+
+
+async def served(pieces: Sequence[bytes], client: AiohttpClient) -> bytes:
+    """What `client` reads of an answer that is written in these pieces."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with contextlib.suppress(ConnectionError):  # a client that has enough
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.02)  # or the kernel would join them
+            writer.close()
+            await writer.wait_closed()
+        ended.set()
+
+    ended = asyncio.Event()
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        try:
+            return (await client.request("GET", f"http://127.0.0.1:{port}/", timeout_s=5)).body
+        finally:
+            await ended.wait()
+
+
+async def test_the_client_reads_an_answer_to_its_end(http_client: AiohttpClient) -> None:
+    head = b"HTTP/1.1 200 OK\r\n"
+    assert await served([head + b"Content-Length: 6\r\n\r\nabc", b"def"], http_client) == b"abcdef"
+    chunked = [head + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", b"3\r\ndef\r\n", b"0\r\n\r\n"]
+    assert await served(chunked, http_client) == b"abcdef"
+
+
+async def test_the_client_reads_no_endless_answer(http_client: AiohttpClient) -> None:
+    pieces = [b"HTTP/1.1 200 OK\r\n\r\n", b"x" * MAX_ANSWER, b"x"]
+    with pytest.raises(TimedOut, match="over 1048576 bytes"):
+        await served(pieces, http_client)
 
 
 def test_every_status_has_one_error() -> None:
