@@ -8,7 +8,7 @@ from backend.kit.database import Database
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
-from backend.m2m.ports import SystemResolver
+from backend.m2m.ports import Resolver
 from backend.m2m.service import M2mConfig, M2mService
 from backend.mega.ports import SmsProvider
 from backend.mega.providers.africastalking import AfricasTalkingConfig, AfricasTalkingProvider
@@ -41,6 +41,7 @@ class Site:
     clock: Clock
     entropy: Entropy
     http: HttpClient
+    resolver: Resolver
     database: Callable[[str], Database]
     secret: Callable[[str], str] = field(repr=False)
     url_of: Callable[[str], str]
@@ -80,7 +81,7 @@ def build_m2m(site: Site) -> M2mService:
             allowed_callback_hosts=LOOPBACK if site.development else frozenset(),
         ),
         http=site.http,
-        resolver=SystemResolver(),
+        resolver=site.resolver,
     )
 
 

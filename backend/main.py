@@ -17,11 +17,13 @@ from aiohttp import web
 from backend import build
 from backend.build import Site
 from backend.data_dir import DataDir, DataDirError
-from backend.kit import logs
-from backend.kit.database import open_database
+from backend.kit import collector, logs
+from backend.kit.database import DatabaseUrlError, open_database
+from backend.kit.errors import Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.m2m.client import M2mClient
+from backend.m2m.ports import SystemResolver
 from backend.m2m.routes import make_app as m2m_app
 from backend.mega.client import MegaClient
 from backend.mega.routes import make_app as mega_app
@@ -72,8 +74,10 @@ def run(service: str, *, port: int, data_dir: Path, database_url: str | None) ->
     try:
         folder = DataDir(data_dir, (service,), SystemEntropy())
         return uvloop.run(_serve(service, port, folder, database_url or f"sqlite:///{data_dir}", settings))
-    except (DataDirError, ValueError) as error:
+    except DataDirError as error:
         print(f"payg: {error}", file=sys.stderr)
+    except (DatabaseUrlError, Unavailable) as error:
+        print(f"payg: --database-url: {error}", file=sys.stderr)
     except OSError as error:
         print(f"payg: --port {port} can't be had ({error.strerror}); name another (0: any)", file=sys.stderr)
     return 2
@@ -89,6 +93,7 @@ async def _serve(service: str, port: int, folder: DataDir, url: str, settings: S
         clock=SystemClock(),
         entropy=SystemEntropy(),
         http=http,
+        resolver=SystemResolver(),
         database=lambda _: database,
         secret=lambda name: settings.secret_of(name) or folder.secret(name),
         url_of=settings.url_of,
@@ -106,6 +111,7 @@ async def _serve(service: str, port: int, folder: DataDir, url: str, settings: S
             )
         await runner.setup()
         await web.TCPSite(runner, settings.host, port).start()
+        collector.settle()
         host, real_port = runner.addresses[0][:2]
         print(f"{service} listens on http://{host}:{real_port}", flush=True)
         if served.keyed is not None:

@@ -32,7 +32,11 @@ class IngestAnswer(Protocol):
 
 
 class Ingest(Protocol):
-    """Takes what devices say. May raise anything when it can't: the bridge then asks again."""
+    """Takes what devices say. May raise anything when it can't: the bridge then asks again.
+
+    An OSError, a time-out or an error whose `status` is 503 says "not now"; any other one, often enough, is
+    taken for the input's fault.
+    """
 
     async def ingest(self, uplinks: Sequence[tuple[str, bytes]]) -> Sequence[IngestAnswer]:
         """Store (serial, frame) pairs in one transaction; one answer each, in order, repeats included."""

@@ -2,7 +2,8 @@
 
 A packet that means nothing, or whose frame is refused, is counted, logged with its reason and acknowledged:
 it would fail again for ever. When the ingest itself fails nothing is acknowledged, and the batch is tried
-again.
+again; when it fails again and again, though it says it is there, in halves: a packet that fails alone as
+often is a dead letter (spec/mqtt.md), so that no device can stop the others.
 """
 
 import asyncio
@@ -22,7 +23,17 @@ from bridge.ports import Ingest, IngestAnswer, OpsEvent
 _MAX_BATCH = 256
 """One transaction; larger ones gain little and delay the first acknowledgement."""
 
+_ATTEMPTS = 5
+"""Of a whole batch, and of a packet alone, before it is split or given up; parts in between have one."""
+
+_NOT_NOW = 503
+"""The `status` of a service's error that says that it is away."""
+
 _T = TypeVar("_T")
+
+
+class _PersistentError(Exception):
+    """The service is there and fails on this input every time."""
 
 
 class UplinkPump:
@@ -72,12 +83,30 @@ class UplinkPump:
         if not uplinks:
             return []
         pairs = [(uplink.serial, uplink.frame) for uplink in uplinks]
-        answers = await self._insist(session, lambda: self._ingest.ingest(pairs))
+        answers = await self._ingest_pairs(session, pairs, attempts=_ATTEMPTS)
         self._counters["frames"] += len(uplinks)
         publications: list[Publication] = []
         for uplink, answer in zip(uplinks, answers, strict=True):
-            publications += self._answer(uplink.serial, answer)
+            if answer is not None:
+                publications += self._answer(uplink.serial, answer)
         return publications
+
+    async def _ingest_pairs(
+        self, session: Session, pairs: Sequence[tuple[str, bytes]], *, attempts: int
+    ) -> list[IngestAnswer | None]:
+        """The answer to each; None for one that fails alone."""
+        if len(pairs) == 1:
+            attempts = _ATTEMPTS
+        try:
+            ask = self._ingest.ingest
+            return list(await self._insist(session, lambda: ask(pairs), attempts=attempts))
+        except _PersistentError as error:
+            if len(pairs) == 1:
+                self._drop("dead_letters", str(error), serial=pairs[0][0])
+                return [None]
+        middle = len(pairs) // 2
+        first = await self._ingest_pairs(session, pairs[:middle], attempts=1)
+        return first + await self._ingest_pairs(session, pairs[middle:], attempts=1)
 
     def _answer(self, serial: str, answer: IngestAnswer) -> list[Publication]:
         if answer.refused is not None:
@@ -115,16 +144,25 @@ class UplinkPump:
         publications: list[Publication] = []
         for report in reports:
             ask = self._ingest.report_state
-            events = await self._insist(
-                session,
-                lambda ask=ask, report=report: ask(report.serial, report.online, report.boot_id),
-            )
+            try:
+                events = await self._insist(
+                    session,
+                    lambda ask=ask, report=report: ask(report.serial, report.online, report.boot_id),
+                    attempts=_ATTEMPTS,
+                )
+            except _PersistentError as error:
+                self._drop("dead_letters", str(error), serial=report.serial)
+                continue
             publications += self._events(events)
         return publications
 
-    async def _insist(self, session: Session, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """Ask until there is an answer; raises SessionLostError when the session ends meanwhile."""
-        failures = 0
+    async def _insist(self, session: Session, ask: Callable[[], Awaitable[_T]], *, attempts: int) -> _T:
+        """Ask until there is an answer, for ever while the service is away.
+
+        Raises SessionLostError when the session ends meanwhile, _PersistentError after `attempts` that the
+        service failed on.
+        """
+        failures = blamed = 0
         while True:
             (outcome,) = await asyncio.gather(ask(), return_exceptions=True)
             if not isinstance(outcome, BaseException):
@@ -132,8 +170,11 @@ class UplinkPump:
             if not isinstance(outcome, Exception):
                 raise outcome
             failures += 1
+            blamed += not _is_away(outcome)
             self._counters["ingest_failures"] += 1
             self._log.error("ingest_failed", error=type(outcome).__name__, failures=failures)
+            if blamed >= attempts:
+                raise _PersistentError(type(outcome).__name__)
             await asyncio.sleep(self._backoff.delay_s(failures))
             if not session.alive:
                 raise SessionLostError
@@ -141,3 +182,8 @@ class UplinkPump:
     def _drop(self, what: str, reason: str, *, serial: str | None) -> None:
         self._counters[what] += 1
         self._log.warning(f"uplink_{what}", reason=reason, serial=serial)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether it says "not now", and nothing about what was asked."""
+    return isinstance(error, OSError) or getattr(error, "status", None) == _NOT_NOW

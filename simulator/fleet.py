@@ -1,22 +1,30 @@
-"""The devices of a world: virtual ones, each with a file for its flash."""
+"""The devices of a world: virtual ones, each with a file for its flash.
+
+A device is provisioned once: a marker beside its file says that it was. With the marker and without the file
+somebody has taken the device's memory away, and with it the tokens that it has used: it is not started.
+"""
 
 import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
+
 from backend.kit.runtime import Clock
 from edge.device import VirtualDevice
 from firmware.config import Config
-from firmware.hal.unix import open_flash
+from firmware.hal.unix import read_flash
 from firmware.state import State
-from firmware.store import Store
+from firmware.store import Store, StoreError
 from protocols import topics
 from simulator.development import DeviceSeed
 from simulator.invariants import Lamp
 
+_log = structlog.get_logger(__name__)
+
 
 class Fleet:
-    """`devices` by serial. Files are kept in `folder`, named by the encoded serial."""
+    """`devices` that are on, by serial. Files are kept in `folder`, named by the encoded serial."""
 
     def __init__(
         self,
@@ -31,13 +39,15 @@ class Fleet:
     ):
         self._folder = folder
         self._configs = {seed.serial: _config(seed, status_interval_s) for seed in seeds}
-        self.devices: dict[str, VirtualDevice] = {
+        self.devices: dict[str, VirtualDevice] = {}
+        self._all = {
             seed.serial: VirtualDevice(
                 self._configs[seed.serial],
                 password=seed.password,
                 host=host,
                 port=port,
                 store=self._file(seed.serial),
+                may_provision=not self._marker(seed.serial).exists(),
                 wall=lambda: clock.now_ms() / 1000,
                 entropy=random.Random(rng.randrange(2**32)),  # noqa: S311 - weather and jitter of a simulation
             )
@@ -45,10 +55,19 @@ class Fleet:
         }
 
     async def start(self) -> None:
-        """Power every device on; they connect in the background."""
+        """Power every device on; they connect in the background. One without a good store stays off."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for device in self.devices.values():
-            await device.start()
+        for serial, device in self._all.items():
+            try:
+                await device.start()
+            except (StoreError, OSError) as error:
+                missing = self._marker(serial).exists() and not self._file(serial).exists()
+                _log.error(
+                    "device_tampered" if missing else "device_refused", serial=serial, reason=str(error)
+                )
+                continue
+            self._marker(serial).touch()
+            self.devices[serial] = device
 
     def lamps(self) -> list[Lamp]:
         """Each device's relay beside what its flash would give it light from after a power cut."""
@@ -58,9 +77,11 @@ class Fleet:
         ]
 
     def _stored_on(self, serial: str) -> bool:
-        config = self._configs[serial]
-        payload = Store(open_flash(str(self._file(serial)), config, False)).load()
-        state = State(config, 0)
+        state = State(self._configs[serial], 0)
+        try:
+            payload = Store(read_flash(str(self._file(serial)))).load()
+        except (StoreError, OSError):  # taken away while the device runs
+            payload = None
         if payload is not None:
             state.unpack(payload)
         return state.credit.is_on()
@@ -68,10 +89,14 @@ class Fleet:
     def _file(self, serial: str) -> Path:
         return self._folder / f"{topics.encode_serial(serial)}.flash"
 
+    def _marker(self, serial: str) -> Path:
+        return self._folder / f"{topics.encode_serial(serial)}.provisioned"
+
     async def stop(self) -> None:
         """Power every device off in good order."""
-        for device in self.devices.values():
+        for device in self._all.values():
             await device.stop()
+        self.devices.clear()
 
 
 def _config(seed: DeviceSeed, status_interval_s: int) -> Config:

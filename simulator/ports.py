@@ -21,12 +21,16 @@ class PortError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of a world. `http_socket` is bound already; the broker binds its own two."""
+    """The ports of a world. `http_socket` is bound already; the broker binds its own two.
+
+    `last_http` is the HTTP port of the last start, 0 if there was none: URLs that were stored then name it.
+    """
 
     host: str
     http: int
     mqtt: int
     ws: int
+    last_http: int
     http_socket: socket.socket
 
 
@@ -51,7 +55,7 @@ def claim(folder: Path, host: str, wanted: Wanted) -> Generator[Ports]:
         write_private(folder / FILE, numbers)
         for name in ("mqtt", "ws"):
             sockets.pop(name).close()
-        yield Ports(host=host, **numbers, http_socket=sockets["http"])
+        yield Ports(host=host, **numbers, last_http=last.get("http", 0), http_socket=sockets["http"])
     finally:
         for bound in sockets.values():
             bound.close()

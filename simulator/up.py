@@ -11,8 +11,12 @@ import structlog
 import uvloop
 
 from backend.data_dir import DataDir, DataDirError, write_private
-from backend.kit import logs
+from backend.kit import collector, logs
+from backend.kit.database import DatabaseUrlError, open_database
+from backend.kit.errors import Unavailable
+from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
+from backend.m2m.ports import SystemResolver
 from simulator.banner import banner
 from simulator.faults import Faults
 from simulator.invariants import Verdict
@@ -48,9 +52,11 @@ def run(options: UpOptions) -> int:
         wanted = Wanted(options.http_port, options.mqtt_port, options.ws_port)
         with claim(data_dir.path, settings.host, wanted) as ports:
             return uvloop.run(_run(options, settings, data_dir, ports))
-    except (DataDirError, PortError, ValueError) as error:
+    except (DataDirError, PortError) as error:
         print(f"payg: {error}", file=sys.stderr)
-        return 2
+    except (DatabaseUrlError, Unavailable) as error:
+        print(f"payg: --database-url: {error}", file=sys.stderr)
+    return 2
 
 
 async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, ports: Ports) -> int:
@@ -58,9 +64,13 @@ async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, port
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
+    url = options.database_url or f"sqlite:///{options.data_dir}"
+    http = AiohttpClient()
     world = World(
         data_dir=data_dir,
-        database_url=options.database_url or f"sqlite:///{options.data_dir}",
+        open_database=lambda name: open_database(url, name),
+        http=http,
+        resolver=SystemResolver(),
         devices=options.devices,
         seed=options.seed,
         settings=settings,
@@ -71,6 +81,7 @@ async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, port
     )
     try:
         await world.start()
+        collector.settle()
         write_private(data_dir.path / CREDENTIALS, world.credentials())
         print(banner(world.credentials(), data_dir.path), flush=True)
         with contextlib.suppress(TimeoutError):
@@ -79,6 +90,7 @@ async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, port
         verdicts = await world.check()
     finally:
         await world.stop()
+        await http.close()
     print(_report(verdicts), flush=True)
     broken = [verdict for verdict in verdicts if not verdict.holds]
     if broken:

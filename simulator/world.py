@@ -16,9 +16,11 @@ from aiohttp import web
 from backend import build
 from backend.build import MTN_TARGETS, Site
 from backend.data_dir import DataDir
-from backend.kit.database import Database, open_database
-from backend.kit.http import AiohttpClient, HttpClient
+from backend.kit.database import Database
+from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
+from backend.kit.web import MAX_BODY
+from backend.m2m.ports import Resolver
 from backend.m2m.routes import make_app as m2m_app
 from backend.m2m.service import M2mService
 from backend.mega.routes import make_app as mega_app
@@ -58,7 +60,9 @@ class World:
         self,
         *,
         data_dir: DataDir,
-        database_url: str,
+        open_database: Callable[[str], Database],
+        http: HttpClient,
+        resolver: Resolver,
         devices: int,
         seed: int,
         settings: UpSettings,
@@ -71,8 +75,9 @@ class World:
         self._settings = settings
         self._ports = ports
         self._databases: dict[str, Database] = {}
-        self._database_url = database_url
-        self._http = AiohttpClient()
+        self._open_database = open_database
+        self._http = http
+        self._resolver = resolver
         self._base = f"http://{ports.host}:{ports.http}"
         self._seeds = device_seeds(devices, bytes.fromhex(data_dir.secret("devices", 32)))
         self._log = structlog.get_logger()
@@ -112,6 +117,10 @@ class World:
         for service in (*self._sandboxes, *self._services):
             await service.start()
         await self._install()
+        if self._ports.last_http not in (0, self._ports.http):
+            await self.m2m.move_callbacks(
+                f"http://{self._ports.host}:{self._ports.last_http}/", f"{self._base}/"
+            )
         await self._runner.setup()
         await web.SockSite(self._runner, self._ports.http_socket).start()
         await self.broker.start()
@@ -126,7 +135,6 @@ class World:
             await self._stopped(stop)
         for service in (*self._services, *self._sandboxes):
             await self._stopped(service.stop)
-        await self._http.close()
         for database in self._databases.values():
             await database.close()
         self._diary.stopped()
@@ -176,7 +184,7 @@ class World:
 
     def _database(self, name: str) -> Database:
         if name not in self._databases:
-            self._databases[name] = open_database(self._database_url, name)
+            self._databases[name] = self._open_database(name)
         return self._databases[name]
 
     def _build_sandboxes(self, clock: Clock, entropy: Entropy) -> None:
@@ -232,6 +240,7 @@ class World:
             clock=clock,
             entropy=entropy,
             http=http,
+            resolver=self._resolver,
             database=self._database,
             secret=self._secret,
             url_of=lambda service: f"{self._base}/{service}",
@@ -241,7 +250,7 @@ class World:
         )
 
     def _application(self) -> web.Application:
-        root = web.Application()
+        root = web.Application(client_max_size=MAX_BODY)
         for path, app in (
             ("/solarium", solarium_app(self.solarium, self.solarium.keys)),
             ("/momo", momo_app(self.momo, self.momo.keys)),

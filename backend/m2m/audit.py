@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from backend.kit.outbox import DEAD, WAITING
 from backend.m2m import callbacks
 from backend.m2m.store import Store
 from protocols.magicbox import wire
@@ -23,13 +24,24 @@ class DeviceRecords:
 
 
 @dataclass(frozen=True, slots=True)
+class Callbacks:
+    """owed: replied commands with a callback URL; each of them is in one of the other three."""
+
+    owed: int
+    delivered: int
+    waiting: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """counters: what this process took since it started; the rest is from the database."""
 
     devices: int
     commands: Mapping[str, int]
-    dead_callbacks: int
+    callbacks: Callbacks
     records: Mapping[str, DeviceRecords]
+    unkeyed_records: int  # of devices without a link key: there can be none
     days_granted: Mapping[str, int]  # by serial: what its token events say that additive tokens added
     counters: Mapping[str, int]
 
@@ -40,7 +52,8 @@ def audit(connection: Connection, store: Store, counters: Mapping[str, int]) -> 
     return Audit(
         devices=store.count_devices(connection),
         commands=store.count_commands(connection),
-        dead_callbacks=store.count_dead_callbacks(connection, callbacks.KIND),
+        callbacks=_callbacks(connection, store),
+        unkeyed_records=store.count_unkeyed_records(connection),
         records={
             serial: _records(connection, store, serial, count, gaps.get(serial, []))
             for serial, count in store.count_records(connection).items()
@@ -48,6 +61,12 @@ def audit(connection: Connection, store: Store, counters: Mapping[str, int]) -> 
         days_granted=_days_granted(connection, store),
         counters=dict(counters),
     )
+
+
+def _callbacks(connection: Connection, store: Store) -> Callbacks:
+    owed, delivered = store.count_callbacks(connection)
+    outgoing = store.count_outgoing(connection, callbacks.KIND)
+    return Callbacks(owed, delivered, waiting=outgoing.get(WAITING, 0), dead=outgoing.get(DEAD, 0))
 
 
 def _days_granted(connection: Connection, store: Store) -> dict[str, int]:

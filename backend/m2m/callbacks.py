@@ -2,13 +2,17 @@
 
 check_target    at creation and before sending: no private, loopback or link-local address (resolutions 15)
 Callbacks.send  the outbox handler: POST, signed (standard-webhooks), 10 s, 11 attempts (checklist 71-76)
+
+Known limit: the name is resolved to be judged, and once more by the HTTP client a moment later. A name server
+that changes its answer in between gets one POST through to an address of ours; pinning the judged address
+needs an HttpClient that connects to it. Where that matters, let a network policy forbid it too.
 """
 
 import base64
 import hashlib
 import hmac
 from collections.abc import Collection
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -27,6 +31,7 @@ from backend.m2m.store import Store
 
 KIND = "callback"
 TIMEOUT_S = 10.0
+NAT64 = IPv6Network("64:ff9b::/96")
 ATTEMPTS = 11  # the first and 10 retries
 POLICY = Policy(attempts=ATTEMPTS, wait=tenacity.wait_exponential(multiplier=1, max=600))  # 17 minutes in all
 
@@ -132,6 +137,14 @@ class Callbacks:
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    carried = _carried(address) if isinstance(address, IPv6Address) else None
+    if carried is not None:
+        return _is_public(carried)
     return address.is_global and not address.is_multicast
+
+
+def _carried(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that an IPv6 one leads to: mapped, 6to4 (2002::/16) or NAT64."""
+    if address in NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour

@@ -6,9 +6,11 @@ frame up brings the command again (ingest.py). backend.kit.feed has the lease, b
 
 from collections.abc import Sequence
 
+import structlog
 from sqlalchemy import Connection
 
 from backend.kit.database import Database
+from backend.kit.errors import InternalError
 from backend.kit.feed import FeedItem, RowFeed
 from backend.kit.outbox import Leased
 from backend.kit.runtime import Clock
@@ -26,6 +28,7 @@ class DownFeed:
         self._links = links
         self._database = database
         self._clock = clock
+        self._log = structlog.get_logger(service="m2m")
         self._rows = RowFeed(outbox=store.outbox, database=database, clock=clock, kinds=(DOWN, OPS))
 
     async def lease(self, *, limit: int, wait_s: float) -> list[FeedItem]:
@@ -50,7 +53,15 @@ class DownFeed:
         waiting = self._store.open_commands(connection, serials)
         items = [_event_item(row) for row in rows if row.kind == OPS]
         for serial, device in devices.items():
-            link = self._links.of(device)
+            try:
+                link = self._links.of(device)
+            except InternalError as error:
+                # Its rows stay leased and come again; an operator mends the key, the others go.
+                self._log.error("feed.key_unusable", serial=serial, error=error.detail)
+                commands_down = {
+                    key: row for key, row in commands_down.items() if row.payload["serial"] != serial
+                }
+                continue
             for command in downlink.in_flight(waiting.get(serial, [])):
                 row = commands_down.get(command.id)
                 if row is None or link is None:

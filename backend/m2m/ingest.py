@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
+from backend.kit.errors import InternalError
 from backend.kit.feed import OpsEvent
 from backend.kit.outbox import Outgoing
 from backend.kit.runtime import Clock
@@ -106,7 +107,10 @@ class Ingest:
 
     def _open(self, device: Device | None, frame: bytes, over_http: bool) -> Arrival | str:
         """The frame, its sequence taken; or why it is refused."""
-        link = None if device is None else self._links.of(device)
+        try:
+            link = None if device is None else self._links.of(device)
+        except InternalError:
+            return "key_unusable"  # another master key, or the row was changed: that device's trouble alone
         if device is None or link is None:
             return "unknown_device"
         try:

@@ -88,7 +88,7 @@ def _v1_commands(service: M2mService, keys: ApiKeys) -> Handler:
     async def commands(request: web.Request) -> web.Response:
         client = _client(keys, request)
         created = await service.create_command(
-            await _read(request), client=client.name, market=_market(client), callback_required=False
+            await _read(request), client=client.name, markets=client.markets, callback_required=False
         )
         return json_response(CommandAnswer(created.serial, created.text, "waiting"), status=201)
 
@@ -99,7 +99,7 @@ def _m2m_command(service: M2mService, keys: ApiKeys) -> Handler:
     async def command(request: web.Request) -> web.Response:
         client = _client(keys, request)
         created = await service.create_command(
-            await _read(request), client=client.name, market=_market(client), callback_required=True
+            await _read(request), client=client.name, markets=client.markets, callback_required=True
         )
         answer = CommandAnswer(created.serial, created.text, "created", created.created_at)
         return json_response(answer, status=201)
@@ -112,11 +112,6 @@ def _client(keys: ApiKeys, request: web.Request) -> Client:
     if client is None:
         raise Unauthorized("no such key")
     return client
-
-
-def _market(client: Client) -> str:
-    """The market of a device that this client's command creates."""
-    return client.markets[0] if len(client.markets) == 1 else ""
 
 
 async def _read(request: web.Request) -> CommandRequest:

@@ -17,15 +17,16 @@ from sqlalchemy import Connection
 
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database
-from backend.kit.errors import BackendError, BadRequest, Conflict, TooManyRequests
+from backend.kit.dispatcher import Dispatcher
+from backend.kit.errors import BackendError, BadRequest, Conflict, Forbidden, TooManyRequests
 from backend.kit.feed import OpsEvent
 from backend.kit.http import HttpClient
 from backend.kit.keys import ApiKeys
 from backend.kit.migrations import migrate
-from backend.kit.outbox import Dispatcher, Outgoing
+from backend.kit.outbox import Outgoing
 from backend.kit.runtime import Clock, Entropy, iso
 from backend.kit.vault import Vault
-from backend.m2m import callbacks, commands, events
+from backend.m2m import callbacks, commands
 from backend.m2m.audit import Audit, audit
 from backend.m2m.callbacks import Callbacks
 from backend.m2m.commands import Wanted
@@ -33,11 +34,12 @@ from backend.m2m.feed import DownFeed
 from backend.m2m.ingest import DOWN, Delivery, Ingest, IngestAnswer
 from backend.m2m.links import Links
 from backend.m2m.ports import Resolver
+from backend.m2m.presence import Presence, StateReport
 from backend.m2m.rows import Device, NewCommand
 from backend.m2m.schemas import CommandRequest
 from backend.m2m.store import Store
 from protocols import topics
-from protocols.magicbox import seal, wire
+from protocols.magicbox import seal
 
 MAX_OPEN = 200  # unanswered commands of one device: years of payments for one that is never heard
 
@@ -70,8 +72,17 @@ class Created:
 @dataclass(frozen=True, slots=True)
 class _Creation:
     client: str
-    market: str
+    markets: tuple[str, ...]
     wanted: Wanted
+
+    @property
+    def market(self) -> str:
+        """The market of a device that this command creates."""
+        return self.markets[0] if len(self.markets) == 1 else ""
+
+    def may_command(self, device: Device) -> bool:
+        """Whether the device is in a market of the client's; one that nobody registered is in none yet."""
+        return not self.markets or device.market in ("", *self.markets)
 
 
 class M2mService:
@@ -100,6 +111,9 @@ class M2mService:
         )
         self._frames: WriteBatch[Delivery, list[IngestAnswer]] = WriteBatch(database, self._ingest.decide)
         self._creations: WriteBatch[_Creation, Created | BackendError] = WriteBatch(database, self._create)
+        self._states: WriteBatch[StateReport, list[OpsEvent]] = WriteBatch(
+            database, Presence(store=self._store, clock=clock).decide
+        )
         sender = Callbacks(
             store=self._store,
             database=database,
@@ -136,6 +150,12 @@ class M2mService:
             lambda connection: self.keys.install(connection, key, client, markets, self._clock.now_ms())
         )
         await self.keys.load(self._database)
+
+    async def move_callbacks(self, old_base: str, new_base: str) -> None:
+        """A partner's address has changed: what it is still owed goes to the new one. Bases end with `/`."""
+        await self._database.write(
+            lambda connection: self._store.move_callbacks(connection, old_base, new_base)
+        )
 
     async def register(self, *, serial: str, market: str, link_key_hex: str, password: str) -> None:
         """Add a device, or give an auto-created one its keys.
@@ -176,14 +196,17 @@ class M2mService:
             identifier, callback_url, {"name": name, "details": dict(details)}, reference
         )
         created = await self.create_command(
-            request, client=self._config.order_client, market="", callback_required=False
+            request, client=self._config.order_client, markets=(), callback_required=False
         )
         return created.text
 
     async def create_command(
-        self, request: CommandRequest, *, client: str, market: str, callback_required: bool
+        self, request: CommandRequest, *, client: str, markets: tuple[str, ...], callback_required: bool
     ) -> Created:
-        """Create what a route was asked for; BadRequest with the documented text (resolutions 13)."""
+        """Create what a route was asked for; BadRequest with the documented text (resolutions 13).
+
+        Forbidden: the device is in none of `markets` (none named: every market is the client's).
+        """
         wanted = commands.check(request, callback_required=callback_required)
         if wanted.callback_url is not None:
             await callbacks.check_target(
@@ -191,7 +214,7 @@ class M2mService:
                 resolver=self._resolver,
                 allowed_hosts=self._config.allowed_callback_hosts,
             )
-        created = await self._creations.submit(_Creation(client, market, wanted))
+        created = await self._creations.submit(_Creation(client, markets, wanted))
         if isinstance(created, BackendError):
             raise created
         return created
@@ -209,22 +232,9 @@ class M2mService:
 
     async def report_state(self, serial: str, online: bool, boot_id: int) -> list[OpsEvent]:
         """Store a device's online state; its status event. The death of an older boot is ignored."""
-
         if not commands.is_name(serial):
             return []
-
-        def report(connection: Connection) -> list[OpsEvent]:
-            device = self._store.lock_devices(connection, [serial]).get(serial)
-            if device is None or (not online and device.boot_id not in (None, boot_id)):
-                return []
-            device.online, device.boot_id = online, boot_id
-            self._store.save_devices(connection, [device])
-            encoded = self._store.record_body(connection, serial, device.status_record)
-            latest = wire.decode_records(encoded)[0] if encoded else None
-            status = latest if isinstance(latest, wire.Status) else None
-            return [events.status_event(device, status, at_ms=self._clock.now_ms())]
-
-        return await self._database.write(report)
+        return await self._states.submit(StateReport(serial, online, boot_id))
 
     async def verify_login(self, username: str, password: str) -> str | None:
         """The serial whose login this is, or None. `username` is the encoded serial (topics.py)."""
@@ -274,6 +284,9 @@ class M2mService:
             key = (creation.client, wanted.reference or "")
             if wanted.reference is not None and key in known:
                 answers.append(known[key])
+                continue
+            if not creation.may_command(devices[wanted.serial]):
+                answers.append(Forbidden("The device is in another market"))
                 continue
             if open_count.get(wanted.serial, 0) >= MAX_OPEN:
                 answers.append(TooManyRequests("Too many unanswered commands for this device"))

@@ -24,6 +24,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    literal,
     select,
     tuple_,
     update,
@@ -32,7 +33,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backend.kit.keys import ApiKeys
-from backend.kit.outbox import DEAD, Outbox
+from backend.kit.outbox import Outbox
 from backend.m2m.commands import CREATED, OPEN, REPLIED, SENT
 from backend.m2m.rows import CommandRow, Device, GapRow, NewCommand, RecordRow, Reply
 from protocols.magicbox import wire
@@ -251,11 +252,15 @@ class Store:
             found |= {row.record for row in connection.execute(statement).all()}
         return found
 
-    def record_body(self, connection: Connection, serial: str, record: int) -> bytes | None:
-        """A stored record's encoding."""
+    def record_bodies(self, connection: Connection, records: Collection[tuple[str, int]]) -> dict[str, bytes]:
+        """The encodings of these (serial, record), at most one a serial, by serial; only what is stored."""
         table = self.records
-        statement = select(table.c.body).where(table.c.serial == serial, table.c.record == record)
-        return connection.execute(statement).scalar()
+        found: dict[str, bytes] = {}
+        for part in _chunks(sorted(records)):
+            statement = select(table.c.serial, table.c.body)
+            rows = connection.execute(statement.where(tuple_(table.c.serial, table.c.record).in_(part))).all()
+            found |= {row.serial: row.body for row in rows}
+        return found
 
     def add_gaps(self, connection: Connection, gaps: Sequence[GapRow]) -> None:
         """Insert the gaps of new Gap records."""
@@ -273,10 +278,35 @@ class Store:
         """All devices, auto-created ones too."""
         return connection.execute(select(func.count()).select_from(self.devices)).scalar_one()
 
-    def count_dead_callbacks(self, connection: Connection, kind: str) -> int:
-        """Dead letters of a kind."""
+    def move_callbacks(self, connection: Connection, old_base: str, new_base: str) -> None:
+        """Rewrite the callback URLs below `old_base` of commands whose callback was not delivered."""
+        table = self.commands
+        rest = func.substr(table.c.callback_url, len(old_base) + 1)
+        moved = update(table).where(
+            table.c.callback_url.startswith(old_base, autoescape=True),
+            table.c.callback_delivered_at_ms.is_(None),
+        )
+        connection.execute(moved.values(callback_url=literal(new_base).concat(rest)))
+
+    def count_outgoing(self, connection: Connection, kind: str) -> dict[str, int]:
+        """Outbox rows of a kind by state."""
         table = self.outbox.table
-        statement = select(func.count()).where(table.c.kind == kind, table.c.state == DEAD)
+        statement = select(table.c.state, func.count()).where(table.c.kind == kind).group_by(table.c.state)
+        return {row[0]: int(row[1]) for row in connection.execute(statement).all()}
+
+    def count_callbacks(self, connection: Connection) -> tuple[int, int]:
+        """(owed, delivered): replied commands that name a callback URL, and those of them that were told."""
+        table = self.commands
+        owed = select(func.count(), func.count(table.c.callback_delivered_at_ms))
+        row = connection.execute(
+            owed.where(table.c.state == REPLIED, table.c.callback_url.is_not(None))
+        ).one()
+        return int(row[0]), int(row[1])
+
+    def count_unkeyed_records(self, connection: Connection) -> int:
+        """Records of devices that have no link key, which nobody can have sealed."""
+        keyed = select(self.devices.c.serial).where(self.devices.c.link_key.is_not(None))
+        statement = select(func.count()).where(self.records.c.serial.not_in(keyed))
         return connection.execute(statement).scalar_one()
 
     def count_records(self, connection: Connection) -> dict[str, tuple[int, int]]:

@@ -23,17 +23,9 @@ class MegaClient:
         market: str | None = None,
         sender_id: str | None = None,
         reference: str | None = None,
-        callback_url: str | None = None,
     ) -> Queued:
         """See MegaService.send."""
-        body = SendRequest(
-            to=to,
-            text=text,
-            market=market,
-            sender_id=sender_id,
-            reference=reference,
-            callback_url=callback_url,
-        )
+        body = SendRequest(to=to, text=text, market=market, sender_id=sender_id, reference=reference)
         answer = await self._http.request(
             "POST",
             f"{self._base_url}/send_short_message",

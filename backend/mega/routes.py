@@ -6,20 +6,18 @@ POST /hooks/africastalking/dlr/{secret}    delivery reports; the path is the cre
 
 import hmac
 import re
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, NotFound, Unauthorized
-from backend.kit.keys import ApiKeys
+from backend.kit.keys import ApiKeys, Client
 from backend.kit.runtime import parse_iso
-from backend.kit.web import application, empty_response, json_response, read_json
+from backend.kit.web import application, empty_response, json_response, read_form, read_json
 from backend.mega.schemas import DlrAnswer, DlrRequest, ErrorAnswer, Inbox, SendRequest
-from backend.mega.service import MegaService
+from backend.mega.service import MegaService, check_markets
 from backend.mega.states import REPORTED, Status
 
-MAX_FIELDS = 50  # of a hook's form; the provider sends six
-MAX_FIELD = 200  # characters of one
+MAX_FIELD = 200  # characters of a field of a hook's form
 
 
 def make_app(service: MegaService, keys: ApiKeys) -> web.Application:
@@ -52,7 +50,7 @@ class _Routes:
         self._keys = keys
 
     async def send(self, request: web.Request) -> web.Response:
-        self._authorize(request)
+        client = self._client(request)
         body = await read_json(request, SendRequest)
         queued = await self._service.send(
             to=body.to,
@@ -60,12 +58,13 @@ class _Routes:
             market=body.market,
             sender_id=body.sender_id,
             reference=body.reference,
-            callback_url=body.callback_url,
+            client=client.name,
+            markets=client.markets,
         )
         return json_response(queued, status=202)
 
     async def update_dlr(self, request: web.Request) -> web.Response:
-        self._authorize(request)
+        client = self._client(request)
         body = await read_json(request, DlrRequest)
         row = await self._service.update_dlr(
             provider=body.provider,
@@ -73,6 +72,7 @@ class _Routes:
             status=_status(body.status),
             failure_reason=body.failure_reason,
             at_ms=_time(body.done_at),
+            markets=client.markets,
         )
         return json_response(DlrAnswer(message_id=row.id, status=row.status))
 
@@ -80,7 +80,7 @@ class _Routes:
         given = request.match_info["secret"].encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(given, self._service.config.dlr_secret.encode()):
             raise NotFound("no such path")
-        form = _form(await request.read())
+        form = await read_form(request)
         await self._service.report(
             provider="africastalking",
             provider_message_id=_field(form, "id"),
@@ -90,15 +90,18 @@ class _Routes:
         return empty_response(200)
 
     async def inbox(self, request: web.Request) -> web.Response:
-        self._authorize(request)
+        client = self._client(request)
         msisdn = request.query.get("msisdn", "").strip().removeprefix("+")
         if not re.fullmatch(r"[1-9][0-9]{6,14}", msisdn):
             raise BadRequest("msisdn is no phone number", fields=[("msisdn", "is no phone number")])
+        check_markets(client.markets, self._service.market_of(msisdn))
         return json_response(Inbox(messages=await self._service.inbox(msisdn)))
 
-    def _authorize(self, request: web.Request) -> None:
-        if self._keys.client_of(request.headers.get("X-API-Key")) is None:
+    def _client(self, request: web.Request) -> Client:
+        client = self._keys.client_of(request.headers.get("X-API-Key"))
+        if client is None:
             raise Unauthorized("send a valid key in the header X-API-Key")
+        return client
 
 
 def _status(text: str) -> Status:
@@ -115,16 +118,8 @@ def _time(text: str | None) -> int | None:
         raise BadRequest("done_at is no time", fields=[("done_at", "is no ISO 8601 time")]) from error
 
 
-def _form(body: bytes) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
-    except ValueError as error:
-        raise BadRequest("the body is no form") from error
-    return dict(pairs)
-
-
 def _field(form: dict[str, str], name: str) -> str:
     value = form.get(name, "")
-    if not value or len(value) > MAX_FIELD or "\x00" in value:
+    if not value or len(value) > MAX_FIELD:
         raise BadRequest(f"the form lacks {name}", fields=[(name, "is missing, or too long")])
     return value

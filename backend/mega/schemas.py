@@ -10,18 +10,19 @@ MAX_TEXT = 1600  # ten segments of plain text; tokens take one
 Number = Annotated[str, msgspec.Meta(pattern=r"^\+?[1-9][0-9]{6,14}\Z")]
 Body = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT, pattern=r"^[^\x00]*\Z")]
 Market = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")]
-Url = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^https?://[^\x00-\x20]+\Z")]
 
 
 class SendRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """POST /send_short_message. The same `reference` again returns the first answer."""
+    """POST /send_short_message. The same client's `reference` again returns the first answer.
+
+    A `callback_url` is ignored: nobody is called back yet.
+    """
 
     to: Number
     text: Body
     market: Market | None = None
     sender_id: Annotated[str, msgspec.Meta(min_length=1, max_length=15, pattern=r"^[ -~]*\Z")] | None = None
     reference: Text | None = None
-    callback_url: Url | None = None
 
 
 class Queued(msgspec.Struct, frozen=True, kw_only=True):

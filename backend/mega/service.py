@@ -16,16 +16,17 @@ from sqlalchemy import Connection
 
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database
-from backend.kit.errors import InternalError, NotFound, Unprocessable
+from backend.kit.dispatcher import Dispatcher
+from backend.kit.errors import Forbidden, InternalError, NotFound, Unprocessable
 from backend.kit.http import TimedOut
 from backend.kit.migrations import migrate
-from backend.kit.outbox import Dead, Dispatcher, Done, Leased, Outcome, Outgoing, Policy
+from backend.kit.outbox import Dead, Done, Leased, Outcome, Outgoing, Policy
 from backend.kit.runtime import Clock, Entropy, iso, uuid4
 from backend.mega.ports import Refused, SmsProvider
 from backend.mega.schemas import InboxMessage, Queued
 from backend.mega.segments import count
 from backend.mega.states import FINAL, OPEN, Status, after_report
-from backend.mega.store import MessageRow, Report, Store
+from backend.mega.store import Key, MessageRow, Report, Store, key_of
 
 SEND = "send"  # kind of outbox row; its key is the message id
 ATTEMPTS = 60  # about an hour of a provider that is away; then an operator decides
@@ -46,6 +47,7 @@ class Config:
     `routes`: provider by market; a market that is not there is not served. `prefixes`: market by country
     prefix, for messages that name no market. `sender_ids`: by market, when a message names none.
     `dlr_secret`: path part of the delivery report hooks. `development`: numbers' inboxes can be read.
+    `order_client`: whose references those of `send` without a client are.
     """
 
     routes: Mapping[str, str]
@@ -54,6 +56,7 @@ class Config:
     dlr_secret: str = field(repr=False)
     sender_ids: Mapping[str, str] = field(default_factory=dict[str, str])
     development: bool = False
+    order_client: str = "solarium"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,13 @@ class Audit:
 
     messages_by_status: Mapping[str, int]
     dead_letters: int
+
+
+def check_markets(allowed: Sequence[str], *wanted: str | None) -> None:
+    """Forbidden unless what is wanted, as far as it is named, is allowed; an empty `allowed` allows all."""
+    for market in wanted:
+        if allowed and market and market not in allowed:
+            raise Forbidden(f"this key is not for the market {market}")
 
 
 class MegaService:
@@ -118,11 +128,16 @@ class MegaService:
         market: str | None = None,
         sender_id: str | None = None,
         reference: str | None = None,
-        callback_url: str | None = None,
+        client: str | None = None,
+        markets: Sequence[str] = (),
     ) -> Queued:
-        """Take a message in hand; the first one, if `reference` was used before. NoRoute: see there."""
+        """Take a message in hand; the first one, if the client used this `reference` before.
+
+        NoRoute: see there. Forbidden: number or route are of none of `markets` (none: every one is fine).
+        """
         msisdn = to.removeprefix("+")
-        market = market or self._market_of(msisdn)
+        check_markets(markets, market, self.market_of(msisdn))
+        market = market or self.market_of(msisdn)
         provider = self.config.routes.get(market)
         if provider is None or provider not in self._providers:
             raise NoRoute(f"no SMS provider is configured for market {market or 'of this number'}")
@@ -134,11 +149,11 @@ class MegaService:
             text=text,
             market=market,
             sender_id=sender_id or self.config.sender_ids.get(market),
-            callback_url=callback_url,
             segments=count(text),
             provider=provider,
             status=Status.QUEUED,
             created_at_ms=self._clock.now_ms(),
+            client=client or self.config.order_client,
         )
         stored = await self._messages.submit(row)
         return Queued(message_id=stored.id, status=Status.QUEUED, segments=stored.segments)
@@ -174,11 +189,17 @@ class MegaService:
         status: Status,
         failure_reason: str | None = None,
         at_ms: int | None = None,
+        markets: Sequence[str] = (),
     ) -> MessageRow:
-        """`report`, for callers that know our messages: NotFound, and nothing kept, for an unknown one."""
+        """`report`, for callers that know our messages: NotFound, and nothing kept, for an unknown one.
+
+        Forbidden: it is of none of `markets`.
+        """
         known = await self._database.read(
             lambda c: self._store.by_provider_id(c, provider, provider_message_id)
         )
+        if known is not None:
+            check_markets(markets, known.market)
         row = known and await self.report(
             provider=provider,
             provider_message_id=provider_message_id,
@@ -216,22 +237,23 @@ class MegaService:
             )
         )
 
-    def _market_of(self, msisdn: str) -> str:
+    def market_of(self, msisdn: str) -> str:
+        """The market of a number, by its prefix; "" for one of nowhere."""
         return next(
             (self.config.prefixes[msisdn[:n]] for n in (3, 2, 1) if msisdn[:n] in self.config.prefixes), ""
         )
 
     def _decide(self, connection: Connection, rows: Sequence[MessageRow]) -> list[MessageRow]:
         """A batch of new messages: each reference's first one stays, with its outbox row."""
-        firsts: dict[str, MessageRow] = {}
+        firsts: dict[Key, MessageRow] = {}
         for row in rows:
-            firsts.setdefault(row.reference, row)
+            firsts.setdefault(key_of(row), row)
         self._store.add(connection, list(firsts.values()))
-        stored = self._store.by_references(connection, list(firsts))
-        new = [row.id for reference, row in firsts.items() if stored[reference].id == row.id]
+        stored = self._store.by_keys(connection, list(firsts))
+        new = [row.id for key, row in firsts.items() if stored[key].id == row.id]
         outgoing = [Outgoing(SEND, message_id, {}) for message_id in new]
         self._store.outbox.put(connection, outgoing, self._clock.now_ms())
-        return [stored[row.reference] for row in rows]
+        return [stored[key_of(row)] for row in rows]
 
     async def _send(self, leased: Leased) -> Outcome:
         row = await self._database.read(lambda c: self._store.by_id(c, leased.key))

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     func,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as pg_insert
@@ -24,6 +25,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from backend.kit.keys import ApiKeys
 from backend.kit.outbox import DEAD, Outbox
 from backend.mega.states import Status
+
+Key = tuple[str, str]  # client and reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,11 @@ class MessageRow:
     text: str
     market: str
     sender_id: str | None
-    callback_url: str | None
     segments: int
     provider: str
     status: Status
     created_at_ms: int
+    client: str
     provider_message_id: str | None = None
     failure_reason: str | None = None
     sent_at_ms: int | None = None
@@ -56,6 +59,11 @@ class Report:
     status: str
     failure_reason: str | None
     at_ms: int
+
+
+def key_of(row: MessageRow) -> Key:
+    """What makes a message the same one as before."""
+    return row.client, row.reference
 
 
 class Store:
@@ -74,7 +82,6 @@ class Store:
             Column("text", Text, nullable=False),
             Column("market", Text, nullable=False),
             Column("sender_id", Text),
-            Column("callback_url", Text),
             Column("segments", Integer, nullable=False),
             Column("provider", Text, nullable=False),
             Column("status", Text, nullable=False),
@@ -83,7 +90,8 @@ class Store:
             Column("failure_reason", Text),
             Column("sent_at_ms", BigInteger),
             Column("done_at_ms", BigInteger),
-            Index("messages_reference", "reference", unique=True),
+            Column("client", Text, nullable=False, server_default="solarium"),
+            Index("messages_reference", "client", "reference", unique=True),
             Index("messages_provider_message_id", "provider", "provider_message_id"),
             Index("messages_to", "to_msisdn", "sent_at_ms"),
         )
@@ -96,19 +104,20 @@ class Store:
             Column("status", Text, nullable=False),
             Column("failure_reason", Text),
             Column("at_ms", BigInteger, nullable=False),
-            Index("delivery_reports_message", "provider", "provider_message_id"),
+            Index("delivery_reports_message", "provider", "provider_message_id", "status", unique=True),
         )
 
     def add(self, connection: Connection, rows: Sequence[MessageRow]) -> None:
         """Insert messages; one whose reference is there already is left as it is."""
         insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
         statement = insert(self.messages).on_conflict_do_nothing()
-        connection.execute(statement, [asdict(row) for row in sorted(rows, key=lambda row: row.reference)])
+        connection.execute(statement, [asdict(row) for row in sorted(rows, key=key_of)])
 
-    def by_references(self, connection: Connection, references: Sequence[str]) -> dict[str, MessageRow]:
-        """Messages by their reference."""
-        statement = select(self.messages).where(self.messages.c.reference.in_(references))
-        return {row.reference: row for row in map(_message, connection.execute(statement).mappings())}
+    def by_keys(self, connection: Connection, keys: Sequence[Key]) -> dict[Key, MessageRow]:
+        """Messages by their client and reference."""
+        columns = tuple_(self.messages.c.client, self.messages.c.reference)
+        statement = select(self.messages).where(columns.in_(keys))
+        return {key_of(row): row for row in map(_message, connection.execute(statement).mappings())}
 
     def by_id(self, connection: Connection, message_id: str) -> MessageRow | None:
         """One message."""
@@ -137,8 +146,9 @@ class Store:
         connection.execute(statement.values(status=status, **values))
 
     def add_report(self, connection: Connection, report: Report) -> None:
-        """Keep a delivery report."""
-        connection.execute(self.reports.insert(), [asdict(report)])
+        """Keep a delivery report; of one that comes again, the first."""
+        insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
+        connection.execute(insert(self.reports).on_conflict_do_nothing(), [asdict(report)])
 
     def reports_of(self, connection: Connection, provider: str, provider_message_id: str) -> list[Report]:
         """Reports about a message, oldest first."""

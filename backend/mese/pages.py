@@ -72,13 +72,24 @@ TABLE: dict[tuple[Page, Event], Step] = {
 ENDS = frozenset((Page.PAYING, Page.OVER))  # shown with END; every other page with CON
 
 
+# Events that let a walk read the next of several inputs: whatever else is shown is answered by the customer.
+ADVANCES = frozenset((Event.PAY, Event.FOUND, Event.GOOD))
+WHOLE_PATH = 4  # inputs: 1 * account * amount * 1
+
+
 def inputs(page: Page, added: str) -> list[str]:
     """What the customer typed since the last hop, one input a page.
 
     `added` may hold a `*` that was typed: an amount or a choice on CONFIRM is read whole, so that neither a
     typing error nor a lost hop confirms anything. Where no answer can hold a `*`, it parts inputs: a customer
-    may dial them in one go, and a hop may have been lost.
+    may dial them in one go, and a hop may have been lost. A walk ends at the first input that does not lead
+    on, and drops the rest.
     """
     if page in (Page.MENU, Page.ACCOUNT):
         return added.split("*")
     return [added]
+
+
+def may_confirm(typed: list[str], *, first_hop: bool) -> bool:
+    """Whether a walk over several inputs may answer CONFIRM, which nobody was shown: the whole path only."""
+    return len(typed) == 1 or (first_hop and len(typed) == WHOLE_PATH)

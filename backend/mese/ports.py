@@ -62,7 +62,10 @@ class Payments(Protocol):
         msisdn: str,
         idempotency_key: str,
     ) -> Payment:
-        """Start a payment; the first one, if `idempotency_key` was used before."""
+        """Start a payment; the first one, if `idempotency_key` was used before.
+
+        Billing's refusals are BackendErrors whose `code` is the status of checklist 29.
+        """
         ...
 
     async def wait(self, payment_id: str, *, wait_s: float) -> Payment:

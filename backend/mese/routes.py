@@ -6,7 +6,7 @@ There is no key: aggregators send none. Who may reach this path is the network's
 from aiohttp import web
 
 from backend.kit.errors import BackendError
-from backend.kit.web import application
+from backend.kit.web import application, read_form
 from backend.mese.schemas import parse
 from backend.mese.service import MeseService
 
@@ -15,7 +15,7 @@ def make_app(service: MeseService) -> web.Application:
     """The application of `service`."""
 
     async def ussd(request: web.Request) -> web.Response:
-        return web.Response(text=await service.hop(parse(await request.read())))
+        return web.Response(text=await service.hop(parse(await read_form(request))))
 
     return application([web.post("/ussd", ussd)], render=render, service="mese")
 

@@ -16,15 +16,15 @@ import structlog
 from sqlalchemy import Connection
 
 from backend.kit.database import Database
+from backend.kit.dispatcher import Dispatcher
 from backend.kit.errors import BackendError, BadRequest, Unavailable
 from backend.kit.http import TimedOut
 from backend.kit.migrations import migrate
-from backend.kit.outbox import Dispatcher
 from backend.kit.runtime import Clock, Entropy, token_hex
 from backend.mese.followup import FOLLOW_UP, FollowUp, follow_up
 from backend.mese.languages.english import TEXTS
 from backend.mese.markets import market_of
-from backend.mese.pages import ENDS, TABLE, Event, Page, inputs
+from backend.mese.pages import ADVANCES, ENDS, TABLE, Event, Page, inputs, may_confirm
 from backend.mese.ports import Payments, Sms
 from backend.mese.schemas import Hop
 from backend.mese.store import Session, Store
@@ -33,6 +33,9 @@ WAIT_S = 8.0  # then the customer is told that it is pending (resolutions 23)
 LOOKUP_S = 4.0  # of one question to momo; three of them stay under the aggregator's 15 s
 MAX_HOPS = 40  # of one session; a payment takes five
 MAX_RACES = 5  # hops of one session at once; the aggregator sends one, or repeats it
+KEEP_S = 86_400  # of sessions and their hops; the aggregator repeats a hop within a minute
+PURGE_START = 500  # old sessions a transaction at the start
+PURGE_NEW = 2  # with each new one: more go than come
 MAX_NAME = 40  # characters of a customer's name that fit a USSD page
 REFERENCE = re.compile(r"[A-Za-z0-9/_.-]{1,40}")
 AMOUNT = re.compile(r"[0-9]{1,12}")
@@ -76,8 +79,10 @@ class MeseService:
         self._log = structlog.get_logger(service="mese")
 
     async def start(self) -> None:
-        """Bring the schema up to date, follow up what was pending."""
+        """Bring the schema up to date, forget old sessions, follow up what was pending."""
         await migrate(self._database, "mese")
+        while await self._database.write(lambda c: self._store.purge(c, self._kept_since_ms(), PURGE_START)):
+            continue
         await self._dispatcher.start()
 
     async def stop(self) -> None:
@@ -133,13 +138,16 @@ class MeseService:
 
     async def _walk(self, session: Session, hop: Hop, added: str) -> str | None:
         text = "over"
-        for number, typed in enumerate(inputs(session.page, added)):
-            # Nothing is confirmed that was not shown, unless the whole path was dialled at once.
-            if number and (session.page in ENDS or (session.page is Page.CONFIRM and session.revision)):
+        typed = inputs(session.page, added)
+        confirms = may_confirm(typed, first_hop=session.revision == 0)
+        for one in typed:
+            if session.page is Page.CONFIRM and not confirms:
                 break
-            event, session = await self._read(session, typed.strip())
+            event, session = await self._read(session, one.strip())
             step = TABLE[session.page, event]
             session, text = replace(session, page=step.page), step.text
+            if event not in ADVANCES:
+                break
         session = replace(session, text=hop.text)
         if session.page is not Page.PAYING:
             return await self._save(session, text)
@@ -152,11 +160,16 @@ class MeseService:
 
         def save(connection: Connection) -> bool:
             saved = self._store.save(connection, session, answer)
+            if saved and session.revision == 0:
+                self._store.purge(connection, self._kept_since_ms(), PURGE_NEW)
             if saved and follows:
                 self._store.outbox.put(connection, [follow_up(session)], self._clock.now_ms())
             return saved
 
         return answer if await self._database.write(save) else None
+
+    def _kept_since_ms(self) -> int:
+        return self._clock.now_ms() - KEEP_S * 1000
 
     async def _read(self, session: Session, typed: str) -> tuple[Event, Session]:
         """What an input means on the session's page, and what the session learns from it."""
@@ -239,6 +252,9 @@ class MeseService:
         except (TimedOut, TimeoutError):
             return Event.PENDING, payment_id
         except BackendError as error:
+            if error.code in AMOUNT_EVENTS:
+                self._log.warning("ussd.payment_refused", session_id=session.id, code=error.code)
+                return Event.FAILED, None  # what the customer was shown has changed since
             self._log.error("ussd.payment_failed", session_id=session.id, error=repr(error))
             started = payment_id is not None or (resumed and isinstance(error, Unavailable))
             return Event.PENDING if started else Event.UNAVAILABLE, payment_id

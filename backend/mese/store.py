@@ -3,7 +3,19 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Table, Text, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    delete,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -55,6 +67,7 @@ class Store:
             Column("customer_name", Text),
             Column("amount_subunit", BigInteger, nullable=False),
             Column("payment_id", Text),
+            Index("sessions_created_at_ms", "created_at_ms"),
         )
         self.hops = Table(
             "hops",
@@ -102,3 +115,13 @@ class Store:
             row = {"session_id": session.id, "text": session.text, "answer": answer}
             connection.execute(insert(self.hops).values(**row).on_conflict_do_nothing())
         return True
+
+    def purge(self, connection: Connection, before_ms: int, limit: int) -> int:
+        """Forget up to `limit` sessions that began before a time, and their hops; how many there were."""
+        table = self.sessions
+        oldest = select(table.c.id).where(table.c.created_at_ms < before_ms).order_by(table.c.created_at_ms)
+        ids = list(connection.execute(oldest.limit(limit).with_for_update(skip_locked=True)).scalars())
+        if ids:
+            connection.execute(delete(self.hops).where(self.hops.c.session_id.in_(ids)))
+            connection.execute(delete(table).where(table.c.id.in_(ids)))
+        return len(ids)

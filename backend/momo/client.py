@@ -7,6 +7,7 @@ import msgspec
 
 from backend.kit.errors import Unavailable
 from backend.kit.http import HttpAnswer, HttpClient, error_of
+from backend.momo.errors import BY_CODE, HTTP_STATUS
 from backend.momo.schemas import (
     Payment,
     PaymentRequest,
@@ -18,7 +19,7 @@ from backend.momo.schemas import (
 
 T = TypeVar("T")
 
-STATUSES = frozenset(("ok", "reference_not_found", "amount_too_low", "amount_too_high"))
+STATUSES = frozenset(HTTP_STATUS.values())
 
 
 class MomoClient:
@@ -54,7 +55,7 @@ class MomoClient:
             amount_subunit=amount_subunit,
         )
         answer = await self._post("/validate", body)
-        if answer.status in (200, 404, 412) and str(_status_of(answer)) in STATUSES:
+        if answer.status in STATUSES and HTTP_STATUS.get(str(_status_of(answer))) == answer.status:
             return _decoded(answer, answer.status, ValidationAnswer, "validate")
         raise error_of(answer, "momo validate")
 
@@ -79,7 +80,11 @@ class MomoClient:
             msisdn=msisdn,
             idempotency_key=idempotency_key,
         )
-        return _decoded(await self._post("/payment", body), 202, Payment, "payment")
+        answer = await self._post("/payment", body)
+        refusal = BY_CODE.get(str(_status_of(answer))) if answer.status in STATUSES else None
+        if refusal is not None:
+            raise refusal(f"momo payment: HTTP {answer.status}")
+        return _decoded(answer, 202, Payment, "payment")
 
     async def wait(self, payment_id: str, *, wait_s: float) -> Payment:
         """See MomoService.wait."""

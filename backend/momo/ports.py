@@ -106,7 +106,11 @@ ProviderStatus = Standing | Succeeded | Failed
 
 
 class Provider(Protocol):
-    """An adapter. Its calls raise TimedOut (it may have been done) or Unavailable (it was not)."""
+    """An adapter.
+
+    Its calls raise Unreachable (the provider has not seen it), TimedOut (it may have been done), or another
+    Unavailable: an answer that is none, best asked again.
+    """
 
     @property
     def base_url(self) -> str:

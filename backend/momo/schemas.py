@@ -25,7 +25,7 @@ class ValidateRequest(msgspec.Struct, kw_only=True):
     currency: Currency
     business_account: Text
     provider_key: ProviderKey
-    amount_subunit: Subunits | None = None
+    amount_subunit: Annotated[int, msgspec.Meta(ge=0, le=10**14)] | None = None  # 0 is too low
 
 
 class PaymentRequest(msgspec.Struct, kw_only=True):

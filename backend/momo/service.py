@@ -1,6 +1,6 @@
 """Decides about payments. Next: states.py (the table), transfers.py (what the outbox does), store.py (SQL).
 
-    pay       stores the payment and the request to the provider in one transaction, then answers
+    pay       asks billing, stores the payment and its request in one transaction, then answers
     request   outbox: asks the provider           poll      outbox: reads the status until it is settled
     callback  stored raw, then a hint to poll now  confirm   outbox: tells billing
 
@@ -15,28 +15,36 @@ from sqlalchemy import Connection
 
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database
-from backend.kit.errors import NotFound, Unprocessable
+from backend.kit.dispatcher import Dispatcher
+from backend.kit.errors import NotFound, Unavailable, Unprocessable
+from backend.kit.http import TimedOut
 from backend.kit.migrations import migrate
-from backend.kit.outbox import Dispatcher, Outgoing
+from backend.kit.outbox import Outgoing
 from backend.kit.runtime import Clock, Entropy, token_hex, uuid4
+from backend.momo.errors import BY_CODE
 from backend.momo.ports import AccountRoute, Billing, Provider, Validation
 from backend.momo.schemas import Payment
 from backend.momo.states import PAID, SETTLED, STATUS, State
-from backend.momo.store import PaymentRow, Store
+from backend.momo.store import Key, PaymentRow, Store, key_of
 from backend.momo.transfers import POLL, REQUEST, Transfers
 from backend.momo.watch import Watch
 
 MAX_WAIT_S = 30.0  # of one long poll; callers come again
 RECHECK_S = 1.0  # another process on the same database may have settled it, and its commits wake nobody here
 AUDIT_LIMIT = 100  # stuck payments that an audit names
+VALIDATE_S = 4.0  # of billing's word on a new payment; the caller himself waits 8 s (resolutions 23)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`pepper` keys the hashes of api keys; `callback_base_url` is where providers reach our /hooks/."""
+    """`pepper` keys the hashes of api keys; `callback_base_url` is where providers reach our /hooks/.
+
+    `order_client`: whose idempotency keys those of `pay` without a client are.
+    """
 
     callback_base_url: str
     pepper: bytes = field(repr=False)
+    order_client: str = "mese"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,9 @@ class Audit:
     payments_by_state: Mapping[str, int]
     confirmed_subunit: Mapping[str, int]
     stuck: tuple[str, ...]  # ids of unsettled payments older than asked for, at most AUDIT_LIMIT
+    mismatched: tuple[
+        str, ...
+    ]  # money was taken in another currency: an operator decides; at most AUDIT_LIMIT
     dead_letters: int
 
 
@@ -67,6 +78,7 @@ class MomoService:
         self._entropy = entropy
         self._billing = billing
         self._providers = dict(providers)
+        self._order_client = config.order_client
         self._store = Store(config.pepper)
         self.keys = self._store.keys
         self._watch = Watch()
@@ -137,10 +149,12 @@ class MomoService:
         provider_key: str,
         msisdn: str,
         idempotency_key: str,
+        client: str | None = None,
     ) -> Payment:
-        """Take a payment in hand; the first one, if `idempotency_key` was used before.
+        """Take a payment in hand; the first one, if the client used this `idempotency_key` before.
 
-        Unprocessable: no such provider, or an amount or currency that it can't move.
+        Unprocessable: no such provider, or an amount or currency that it can't move. ReferenceNotFound,
+        AmountTooLow, AmountTooHigh: billing's word; Unavailable: it has none now. Nothing is stored then.
         """
         provider = self._providers.get(provider_key)
         if provider is None:
@@ -160,8 +174,30 @@ class MomoService:
             provider_ref=uuid4(self._entropy),
             callback_secret=token_hex(self._entropy),
             created_at_ms=self._clock.now_ms(),
+            client=client or self._order_client,
         )
+        key = key_of(row)
+        known = await self._database.read(lambda connection: self._store.by_keys(connection, [key]))
+        if key in known:
+            return _answer(known[key])
+        await self._check_with_billing(row)
         return _answer(await self._payments.submit(row))
+
+    async def _check_with_billing(self, row: PaymentRow) -> None:
+        try:
+            async with asyncio.timeout(VALIDATE_S):
+                validation = await self.validate(
+                    reference=row.reference,
+                    currency=row.currency,
+                    business_account=row.business_account,
+                    provider_key=row.provider_key,
+                    amount_subunit=row.amount_subunit,
+                )
+        except (TimeoutError, TimedOut) as error:
+            # Not TimedOut for the caller: certainly nobody was asked for money.
+            raise Unavailable("billing does not answer; nothing was paid, try again") from error
+        if validation.status != "ok":
+            raise BY_CODE[validation.status](f"billing refuses the payment: {validation.status}")
 
     async def wait(self, payment_id: str, *, wait_s: float) -> Payment:
         """The payment, as soon as it is confirmed or failed, or after `wait_s` seconds (at most MAX_WAIT_S).
@@ -212,21 +248,22 @@ class MomoService:
                 payments_by_state=self._store.count_by_state(connection),
                 confirmed_subunit=self._store.confirmed_by_currency(connection),
                 stuck=self._store.open_before(connection, before_ms, AUDIT_LIMIT),
+                mismatched=self._store.in_state(connection, State.MISMATCHED, AUDIT_LIMIT),
                 dead_letters=self._store.dead_letters(connection),
             )
         )
 
     def _decide(self, connection: Connection, rows: Sequence[PaymentRow]) -> list[PaymentRow]:
         """A batch of new payments: each key's first one stays, with its request to the provider."""
-        firsts: dict[str, PaymentRow] = {}
+        firsts: dict[Key, PaymentRow] = {}
         for row in rows:
-            firsts.setdefault(row.idempotency_key, row)
+            firsts.setdefault(key_of(row), row)
         self._store.add(connection, list(firsts.values()))
         stored = self._store.by_keys(connection, list(firsts))
         new = [stored[key].id for key, row in firsts.items() if stored[key].id == row.id]
         outgoing = [Outgoing(REQUEST, payment_id, {}) for payment_id in new]
         self._store.outbox.put(connection, outgoing, self._clock.now_ms())
-        return [stored[row.idempotency_key] for row in rows]
+        return [stored[key_of(row)] for row in rows]
 
 
 def _answer(row: PaymentRow) -> Payment:

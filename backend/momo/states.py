@@ -4,8 +4,10 @@
        |                      |
        +------TIMED_OUT-------+--> unknown       polled until the provider says what became of it
        +------REFUSED---------+--> failed        a PAID that comes late still counts
+       +------MISPAID---------+--> mismatched    an operator decides
 
-Rules: a time-out is never a failure (resolutions 23). Money that the provider says it took is credited.
+Rules: a time-out is never a failure (resolutions 23). Money that the provider says it took is credited, with
+the amount that it took; what was taken in another currency can't be, and waits for an operator.
 An event that stands in no row changes nothing: callbacks, polls and resends come in any order, any number
 of times.
 """
@@ -21,6 +23,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
     SUCCEEDED = "succeeded"
     CONFIRMED = "confirmed"
+    MISMATCHED = "mismatched"
     FAILED = "failed"
 
 
@@ -30,6 +33,7 @@ class Event(StrEnum):
     ACCEPTED = "accepted"  # the provider has taken the request
     TIMED_OUT = "timed_out"  # nobody knows whether it has, or what the customer did
     PAID = "paid"  # the provider's status says that the money moved
+    MISPAID = "mispaid"  # ... but in a currency that was not asked for, or without an amount
     REFUSED = "refused"  # the provider, or the customer, said no
     CREDITED = "credited"  # billing has it, from us or from an earlier try
 
@@ -46,6 +50,10 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.UNKNOWN, Event.REFUSED): State.FAILED,
     (State.UNKNOWN, Event.PAID): State.SUCCEEDED,
     (State.FAILED, Event.PAID): State.SUCCEEDED,
+    (State.CREATED, Event.MISPAID): State.MISMATCHED,
+    (State.REQUESTED, Event.MISPAID): State.MISMATCHED,
+    (State.UNKNOWN, Event.MISPAID): State.MISMATCHED,
+    (State.FAILED, Event.MISPAID): State.MISMATCHED,
     (State.SUCCEEDED, Event.CREDITED): State.CONFIRMED,
 }
 
@@ -56,7 +64,8 @@ STATUS: dict[State, str] = {
     State.UNKNOWN: "unknown",
     State.SUCCEEDED: "pending",
     State.CONFIRMED: "confirmed",
+    State.MISMATCHED: "unknown",
     State.FAILED: "failed",
 }
 SETTLED = frozenset((State.CONFIRMED, State.FAILED))
-PAID = frozenset((State.SUCCEEDED, State.CONFIRMED))
+PAID = frozenset((State.SUCCEEDED, State.CONFIRMED, State.MISMATCHED))  # the provider has no more to say

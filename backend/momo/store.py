@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     func,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as pg_insert
@@ -30,6 +31,9 @@ from backend.kit.outbox import DEAD, Outbox
 from backend.momo.states import SETTLED, State
 
 MAX_CALLBACKS = 100  # raw callbacks kept of one payment; a provider sends one or two
+
+
+Key = tuple[str, str]  # client and idempotency key
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,18 @@ class PaymentRow:
     provider_ref: str
     callback_secret: str
     created_at_ms: int
+    client: str
     provider_tx: str | None = None
     failure_reason: str | None = None
     paid_at_ms: int | None = None
+    paid_subunit: int | None = None  # what the provider took, which may not be what it was asked for
+    paid_currency: str | None = None
     confirmed_at_ms: int | None = None
+
+
+def key_of(row: PaymentRow) -> Key:
+    """What makes a payment the same one as before."""
+    return row.client, row.idempotency_key
 
 
 class Store:
@@ -82,7 +94,10 @@ class Store:
             Column("failure_reason", Text),
             Column("paid_at_ms", BigInteger),
             Column("confirmed_at_ms", BigInteger),
-            Index("payments_idempotency_key", "idempotency_key", unique=True),
+            Column("client", Text, nullable=False, server_default="mese"),
+            Column("paid_subunit", BigInteger),
+            Column("paid_currency", Text),
+            Index("payments_idempotency_key", "client", "idempotency_key", unique=True),
             Index("payments_callback_secret", "callback_secret", unique=True),
             Index("payments_state", "state", "created_at_ms"),
         )
@@ -100,14 +115,13 @@ class Store:
         """Insert payments; one whose idempotency key is there already is left as it is."""
         insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
         statement = insert(self.payments).on_conflict_do_nothing()
-        connection.execute(
-            statement, [asdict(row) for row in sorted(rows, key=lambda row: row.idempotency_key)]
-        )
+        connection.execute(statement, [asdict(row) for row in sorted(rows, key=key_of)])
 
-    def by_keys(self, connection: Connection, idempotency_keys: Sequence[str]) -> dict[str, PaymentRow]:
-        """Payments by their idempotency key."""
-        statement = select(self.payments).where(self.payments.c.idempotency_key.in_(idempotency_keys))
-        return {row.idempotency_key: row for row in map(_payment, connection.execute(statement).mappings())}
+    def by_keys(self, connection: Connection, keys: Sequence[Key]) -> dict[Key, PaymentRow]:
+        """Payments by their client and idempotency key."""
+        columns = tuple_(self.payments.c.client, self.payments.c.idempotency_key)
+        statement = select(self.payments).where(columns.in_(keys))
+        return {key_of(row): row for row in map(_payment, connection.execute(statement).mappings())}
 
     def by_id(self, connection: Connection, payment_id: str) -> PaymentRow | None:
         """One payment."""
@@ -154,10 +168,11 @@ class Store:
         return {str(state): int(count) for state, count in connection.execute(statement)}
 
     def confirmed_by_currency(self, connection: Connection) -> dict[str, int]:
-        """Sum of the confirmed payments in subunits, by currency."""
+        """Sum of what was taken for the confirmed payments in subunits, by currency."""
         table = self.payments
+        taken = func.coalesce(table.c.paid_subunit, table.c.amount_subunit)
         statement = (
-            select(table.c.currency, func.sum(table.c.amount_subunit))
+            select(table.c.currency, func.sum(taken))
             .where(table.c.state == State.CONFIRMED)
             .group_by(table.c.currency)
         )
@@ -173,6 +188,12 @@ class Store:
             .limit(limit)
         )
         return tuple(connection.execute(statement).scalars())
+
+    def in_state(self, connection: Connection, state: State, limit: int) -> tuple[str, ...]:
+        """Ids of payments in a state, oldest first."""
+        table = self.payments
+        statement = select(table.c.id).where(table.c.state == state).order_by(table.c.created_at_ms)
+        return tuple(connection.execute(statement.limit(limit)).scalars())
 
     def dead_letters(self, connection: Connection) -> int:
         """How many outbox rows were given up."""

@@ -1,7 +1,7 @@
 """What momo's outbox does: ask the provider, read the status, tell billing.
 
     request --taken, or nobody knows--> poll --paid--> confirm --> billing
-            --refused-----------------> failed
+            --refused, never sent-----> failed
 
 Each step ends in `happened`: one transaction that applies the table of states.py and puts the next row.
 A step that runs again (a crash, a lease that ran out) finds the state there and changes nothing.
@@ -16,10 +16,10 @@ from sqlalchemy import Connection
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database
 from backend.kit.errors import InternalError, Unavailable
-from backend.kit.http import TimedOut
-from backend.kit.outbox import Dead, Done, Handler, Leased, Outcome, Outgoing, Retry
+from backend.kit.http import TimedOut, Unreachable
+from backend.kit.outbox import Done, Handler, Leased, Outcome, Outgoing, Retry
 from backend.kit.runtime import Clock, iso
-from backend.momo.ports import Billing, Debit, Failed, Provider, Standing, Succeeded
+from backend.momo.ports import Billing, Debit, Failed, Provider, ProviderStatus, Standing, Succeeded
 from backend.momo.states import PAID, TABLE, Event, State
 from backend.momo.store import PaymentRow, Store
 
@@ -27,6 +27,7 @@ REQUEST, POLL, CONFIRM = "request", "poll", "confirm"  # kinds of outbox rows; t
 
 PROVIDER_WAIT_S = 60  # what a provider has before a payment is unknown (resolutions 23)
 FORGOTTEN_S = 600  # a request that the provider still does not know was never taken: approvals last 5 minutes
+FIRST_RETRY_S = 0.5  # of a request that was not taken; later ones wait a quarter of the payment's age
 FIRST_POLL_S = 2.0  # the callback is nearly always sooner
 MAX_POLL_S = 600.0  # between two looks at an old payment
 
@@ -78,22 +79,18 @@ class Transfers:
         payment = await self._load(row)
         if payment.state not in (State.CREATED, State.UNKNOWN):
             return Done()
-        provider = self._provider(payment)
+        # A try that reached nobody is free (_again), so a second attempt follows one of unknown fate.
+        never_sent = row.attempt == 1 and payment.state is State.CREATED
+        if self._left_s(payment) <= 0:
+            return await self._too_late(payment, never_sent=never_sent)
         try:
-            standing = await provider.request(self._debit(payment, provider))
-            if isinstance(standing, Failed) and (row.attempt > 1 or payment.state is State.UNKNOWN):
-                # An earlier try may have been taken: only the status can tell.
-                seen = await provider.status(payment.provider_ref, base_url=payment.base_url)
-                standing = standing if seen is Standing.NOT_FOUND else seen
+            standing = await self._ask(payment, never_sent=never_sent)
         except TimedOut as error:
             self._log.warning("payment.timed_out", payment_id=payment.id, error=error.detail)
             await self.happened(Change(payment.id, Event.TIMED_OUT))
             return Done()
         except Unavailable as error:
-            if self._age_s(payment) < PROVIDER_WAIT_S:
-                return Retry(error.detail, after_s=error.retry_after_s)
-            await self.happened(Change(payment.id, Event.TIMED_OUT))
-            return Done()
+            return self._again(payment, error)
         match standing:
             case Succeeded():
                 return await self._paid(payment, standing)
@@ -103,27 +100,61 @@ class Transfers:
                 await self.happened(Change(payment.id, Event.ACCEPTED))
                 return Done()
 
+    async def _ask(self, payment: PaymentRow, *, never_sent: bool) -> ProviderStatus:
+        provider = self._provider(payment)
+        standing = await provider.request(self._debit(payment, provider))
+        if isinstance(standing, Failed) and not never_sent:
+            # An earlier try may have been taken: only the status can tell.
+            seen = await provider.status(payment.provider_ref, base_url=payment.base_url)
+            return standing if seen is Standing.NOT_FOUND else seen
+        return standing
+
+    def _again(self, payment: PaymentRow, error: Unavailable) -> Outcome:
+        """The next try, in the payment's minute; a provider that wants to wait longer is not asked again."""
+        left_s = self._left_s(payment) + 0.001
+        wanted_s = error.retry_after_s or max(FIRST_RETRY_S, (PROVIDER_WAIT_S - left_s) / 4)
+        self._log.warning("payment.provider_away", payment_id=payment.id, error=error.detail)
+        return Retry(error.detail, after_s=min(wanted_s, left_s), free=isinstance(error, Unreachable))
+
+    async def _too_late(self, payment: PaymentRow, *, never_sent: bool) -> Outcome:
+        """The minute is over, here or while no process ran: nobody is asked for money that late."""
+        if never_sent:
+            return await self._refused(payment, "NOT_SENT")
+        await self.happened(Change(payment.id, Event.TIMED_OUT))
+        return Done()
+
     async def _poll(self, row: Leased) -> Outcome:
         payment = await self._load(row)
         if payment.state in PAID:
             return Done()
-        provider = self._provider(payment)
-        seen = await provider.status(payment.provider_ref, base_url=payment.base_url)
-        age_s = self._age_s(payment)
+        try:
+            provider = self._provider(payment)
+            seen = await provider.status(payment.provider_ref, base_url=payment.base_url)
+        except Unavailable as error:
+            return await self._look_again(payment, error.detail, at_least_s=error.retry_after_s or 0)
         match seen:
             case Succeeded():
                 return await self._paid(payment, seen)
             case Failed(reason):
                 return await self._refused(payment, reason)
-            case Standing.NOT_FOUND if age_s > FORGOTTEN_S:
+            case Standing.NOT_FOUND if self._age_s(payment) > FORGOTTEN_S:
                 return await self._refused(payment, "NOT_RECEIVED")
-            case Standing.NOT_FOUND if payment.state is State.UNKNOWN and age_s <= PROVIDER_WAIT_S:
+            case Standing.NOT_FOUND if payment.state is State.UNKNOWN and self._left_s(payment) > 0:
                 await self._ask_again(payment)
             case Standing():
                 pass
-        if age_s > PROVIDER_WAIT_S and payment.state in (State.CREATED, State.REQUESTED):
-            await self.happened(Change(payment.id, Event.TIMED_OUT))
-        return Retry(seen.value, after_s=min(max(1.0, age_s / 4), MAX_POLL_S), free=True)
+        return await self._look_again(payment, seen.value)
+
+    async def _look_again(self, payment: PaymentRow, why: str, *, at_least_s: float = 0) -> Outcome:
+        """The next poll; after its minute a payment is unknown, also when the provider can't be asked."""
+        age_s = self._age_s(payment)
+        after_s = min(max(1.0, at_least_s, age_s / 4), MAX_POLL_S)
+        if payment.state in (State.CREATED, State.REQUESTED):
+            if age_s < PROVIDER_WAIT_S:
+                after_s = min(after_s, PROVIDER_WAIT_S - age_s + 0.001)
+            else:
+                await self.happened(Change(payment.id, Event.TIMED_OUT))
+        return Retry(why, after_s=after_s, free=True)
 
     async def _confirm(self, row: Leased) -> Outcome:
         payment = await self._load(row)
@@ -131,7 +162,7 @@ class Transfers:
             raise InternalError(f"payment {payment.id} is to be confirmed, but was not paid")
         is_new = await self._billing.confirm(
             reference=payment.reference,
-            amount_subunit=payment.amount_subunit,
+            amount_subunit=payment.paid_subunit or payment.amount_subunit,
             currency=payment.currency,
             sender_phone_number=payment.msisdn,
             provider_tx=payment.provider_tx,
@@ -145,13 +176,24 @@ class Transfers:
         return Done()
 
     async def _paid(self, payment: PaymentRow, seen: Succeeded) -> Outcome:
-        if (seen.amount_subunit, seen.currency) != (payment.amount_subunit, payment.currency):
-            return Dead(f"payment {payment.id}: the provider took {seen.amount_subunit} {seen.currency}")
+        """What was taken is booked as it was taken; in another currency it can't be."""
         values: dict[str, str | int | None] = {
             "provider_tx": seen.provider_tx,
             "paid_at_ms": self._clock.now_ms(),
+            "paid_subunit": seen.amount_subunit,
+            "paid_currency": seen.currency,
         }
-        await self.happened(Change(payment.id, Event.PAID, values))
+        fits = seen.currency == payment.currency and seen.amount_subunit > 0
+        if (seen.amount_subunit, seen.currency) != (payment.amount_subunit, payment.currency):
+            asked, taken = payment.amount_subunit, seen.amount_subunit
+            self._log.error(
+                "payment.mismatch",
+                payment_id=payment.id,
+                asked=f"{asked} {payment.currency}",
+                taken=f"{taken} {seen.currency}",
+                booked=fits,
+            )
+        await self.happened(Change(payment.id, Event.PAID if fits else Event.MISPAID, values))
         return Done()
 
     async def _refused(self, payment: PaymentRow, reason: str) -> Outcome:
@@ -188,6 +230,9 @@ class Transfers:
             msisdn=payment.msisdn,
             callback_url=f"{self._callback_base_url}/hooks/{provider.hook}/{payment.callback_secret}",
         )
+
+    def _left_s(self, payment: PaymentRow) -> float:
+        return PROVIDER_WAIT_S - self._age_s(payment)
 
     def _age_s(self, payment: PaymentRow) -> float:
         return (self._clock.now_ms() - payment.created_at_ms) / 1000

@@ -1,12 +1,14 @@
 """From a request to digits: the checks in the probed order, then the token of its family. Pure.
 
+Next: walker.py, which makes the digits of an OpenPAYGO token; a Moto token's cost nothing.
+
 Refused carries the documented text. An encoding that does not parse is no error but an empty answer, so
 `digits_of` returns None for it and nothing may be consumed (resolutions 18-20, spec/moto_token.md).
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backend.kit.errors import BackendError
 from backend.moto.schemas import TokenRequest
@@ -29,7 +31,7 @@ FIXED_VALUES = {
 }
 DAY_COMMANDS = ("unlock_relative", openpaygo.ADD_TIME)  # what grants `payload` days more
 
-MAX_OPENPAYGO_COUNT = 10_000  # every count is a hash: 0.15 s here, and a token a day for 13 years
+MAX_OPENPAYGO_COUNT = 10_000  # a token a day for 13 years; every count is a hash (walker.py)
 MAX_ENCODING = 100  # characters; the longest known one has 20
 MAX_INTEGER_DIGITS = 19  # more is over every limit and slow to convert
 
@@ -63,6 +65,16 @@ class Credentials:
 
     secret: bytes
     starting_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Where an OpenPAYGO token is: the place `count` on the chain of `value`."""
+
+    secret: bytes = field(repr=False)
+    starting_code: int
+    value: int
+    count: int
 
 
 def check(request: TokenRequest, *, default_family: str, registered: bool) -> Wanted:
@@ -119,8 +131,11 @@ def last_after(wanted: Wanted, sequence_number: int) -> int:
     return sequence_number
 
 
-def digits_of(wanted: Wanted, sequence_number: int, credentials: Credentials) -> str | None:
-    """The token in the request's encoding; None if that does not parse. Refused if there is no such token."""
+def digits_of(wanted: Wanted, sequence_number: int, credentials: Credentials) -> str | Walk | None:
+    """The token in the request's encoding, or the walk to it; None if the encoding does not parse.
+
+    Refused if there is no such token.
+    """
     if wanted.family == OPENPAYGO:
         return _openpaygo(wanted, sequence_number, credentials)
     if sequence_number > moto.MAX_SEQUENCE_NUMBER:
@@ -136,9 +151,9 @@ def digits_of(wanted: Wanted, sequence_number: int, credentials: Credentials) ->
     return encodings.render(number, wanted.encoding)
 
 
-def _openpaygo(wanted: Wanted, count: int, credentials: Credentials) -> str | None:
+def _openpaygo(wanted: Wanted, count: int, credentials: Credentials) -> Walk | None:
     if count > MAX_OPENPAYGO_COUNT:
-        raise Refused("Sequence number is too large")
+        raise Refused(f"Sequence number is too large: at most {MAX_OPENPAYGO_COUNT}")
     adds = wanted.command == openpaygo.ADD_TIME
     if count < 1 or count % 2 != (0 if adds else 1):
         raise Refused(f"Sequence number must be {'even' if adds else 'odd'} and at least 1")
@@ -150,7 +165,7 @@ def _openpaygo(wanted: Wanted, count: int, credentials: Credentials) -> str | No
     if starting_code is None:
         starting_code = openpaygo.derive_starting_code(credentials.secret)
     value = FIXED_VALUES.get(wanted.command, wanted.payload)
-    return openpaygo.format_token(openpaygo.encode(credentials.secret, starting_code, count, value))
+    return Walk(credentials.secret, starting_code, value, count)
 
 
 def _command(value: object, family: str) -> str:

@@ -22,11 +22,12 @@ def make_app(service: MotoService, keys: ApiKeys) -> web.Application:
 
     async def stateless(request: web.Request) -> web.Response:
         _client(request)
-        return _token(service.generate_stateless(await _read(request)))
+        return _token(await service.generate_stateless(await _read(request)))
 
     async def stateful(request: web.Request) -> web.Response:
         client = _client(request)
-        return _token(await service.generate(await _read(request), client=client.name))
+        answer = await service.generate(await _read(request), client=client.name, markets=client.markets)
+        return _token(answer)
 
     def _client(request: web.Request) -> Client:
         client = keys.client_of(request.headers.get("API-KEY"))

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database
-from backend.kit.errors import BackendError, BadRequest, Conflict, NotFound, Unprocessable
+from backend.kit.errors import BackendError, BadRequest, Conflict, Forbidden, NotFound, Unprocessable
 from backend.kit.keys import ApiKeys
 from backend.kit.migrations import migrate
 from backend.kit.runtime import Clock, Entropy
@@ -26,6 +26,7 @@ from backend.moto.generator import (
     OPENPAYGO,
     Credentials,
     Refused,
+    Walk,
     Wanted,
     check,
     digits_of,
@@ -34,6 +35,7 @@ from backend.moto.generator import (
 )
 from backend.moto.schemas import TokenAnswer, TokenRequest
 from backend.moto.store import DeviceRow, Store, TokenRow
+from backend.moto.walker import Walker
 from protocols.tokens import openpaygo
 
 MAX_NAME = 200  # characters of a serial, a reference, a client's name
@@ -71,12 +73,21 @@ class Audit:
 @dataclass(frozen=True, slots=True)
 class _Stateful:
     client: str
+    markets: tuple[str, ...]
     request: TokenRequest
     serial: str
     reference: str | None
 
 
-_Answer = TokenAnswer | None | BackendError
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A token that may be given; digits None: its encoding does not parse."""
+
+    digits: str | Walk | None = field(repr=False)
+    sequence_number: int
+
+
+_Answer = _Made | BackendError
 
 
 class MotoService:
@@ -89,6 +100,7 @@ class MotoService:
         self._vault = Vault(config.master_key, "moto", entropy)
         self._store = Store(self._vault.pepper)
         self._batch: WriteBatch[_Stateful, _Answer] = WriteBatch(database, self._decide)
+        self._walker = Walker()
         self.keys: ApiKeys = self._store.keys
 
     async def start(self) -> None:
@@ -120,27 +132,46 @@ class MotoService:
         if not same or self._credentials(stored).secret != bytes.fromhex(secret_hex):
             raise Conflict(f"{serial} is registered with other values; a device is never registered anew")
 
-    def generate_stateless(self, request: TokenRequest) -> TokenAnswer | None:
-        """The token of exactly this request; None: its encoding does not parse. Raises Refused."""
+    async def generate_stateless(self, request: TokenRequest) -> TokenAnswer | None:
+        """The token of exactly this request; None: its encoding does not parse.
+
+        Raises Refused, or TooManyRequests (see Walker).
+        """
         wanted = check(request, default_family="moto", registered=False)
         if wanted.secret is None or wanted.sequence_number is None:
             raise AssertionError("an unregistered device's request names both")
         credentials = Credentials(wanted.secret, wanted.starting_code)
         digits = digits_of(wanted, wanted.sequence_number, credentials)
-        return None if digits is None else TokenAnswer("ok", digits, wanted.sequence_number)
+        if isinstance(digits, Walk):
+            self._walker.check_room()
+        return await self._answered(_Made(digits, wanted.sequence_number))
 
-    async def generate(self, request: TokenRequest, *, client: str) -> TokenAnswer | None:
-        """A registered device's token; None: no such encoding. Raises DeviceNotFound or Refused."""
+    async def generate(
+        self, request: TokenRequest, *, client: str, markets: tuple[str, ...] = ()
+    ) -> TokenAnswer | None:
+        """A registered device's token; None: no such encoding.
+
+        Raises DeviceNotFound, Refused or Forbidden (a device of none of `markets`; none: every market is the
+        client's).
+        """
         serial = str(request.device) if isinstance(request.device, str | int) else ""
         if not _is_name(serial):
             raise DeviceNotFound("device not found")
         reference = request.reference
         if reference is not None and (not isinstance(reference, str) or not _is_name(reference)):
             raise Refused("Reference is invalid")
-        answer = await self._batch.submit(_Stateful(client, request, serial, reference))
+        answer = await self._batch.submit(_Stateful(client, markets, request, serial, reference))
         if isinstance(answer, BackendError):
             raise answer
-        return answer
+        return await self._answered(answer)
+
+    async def _answered(self, made: "_Made") -> TokenAnswer | None:
+        """The answer, its digits made outside every transaction."""
+        digits = made.digits
+        if digits is None:
+            return None
+        text = await self._walker.digits(digits) if isinstance(digits, Walk) else digits
+        return TokenAnswer("ok", text, made.sequence_number)
 
     async def order(self, *, device: str, command: str, payload: int, reference: str) -> Token:
         """The device's next token. The same `reference` again returns the first.
@@ -184,6 +215,8 @@ class MotoService:
                     continue
                 if device is None:
                     raise DeviceNotFound("device not found")
+                if request.markets and device.market not in request.markets:
+                    raise Forbidden("not authorized")
                 last = last_sequences.get(device.serial, device.last_sequence)
                 answer, row, last = self._number(request, device, last)
             except BackendError as error:
@@ -198,10 +231,8 @@ class MotoService:
         self._store.issue(connection, new, last_sequences)
         return answers
 
-    def _number(
-        self, request: _Stateful, device: DeviceRow, last: int
-    ) -> tuple[TokenAnswer | None, TokenRow | None, int]:
-        """Answer, row to write and the device's last number; None twice if the encoding does not parse."""
+    def _number(self, request: _Stateful, device: DeviceRow, last: int) -> tuple[_Made, TokenRow | None, int]:
+        """Answer, row to write and the device's last number; no row if the encoding does not parse."""
         wanted = check(request.request, default_family=device.family, registered=True)
         number = wanted.sequence_number
         if number is None:
@@ -210,7 +241,7 @@ class MotoService:
             raise Refused("Sequence number already used")
         digits = digits_of(wanted, number, self._fitting(device, wanted))
         if digits is None:
-            return None, None, last
+            return _Made(None, number), None, last
         row = TokenRow(
             client=request.client,
             reference=request.reference,
@@ -222,16 +253,15 @@ class MotoService:
             encoding=wanted.encoding,
             created_at_ms=self._clock.now_ms(),
         )
-        return TokenAnswer("ok", digits, number), row, last_after(wanted, number)
+        return _Made(digits, number), row, last_after(wanted, number)
 
-    def _again(
-        self, connection: Connection, devices: dict[str, DeviceRow], row: TokenRow
-    ) -> TokenAnswer | None:
+    def _again(self, connection: Connection, devices: dict[str, DeviceRow], row: TokenRow) -> _Made:
         """The answer that was given when `row` was written."""
         device = devices.get(row.serial) or self._store.lock_devices(connection, [row.serial])[row.serial]
         wanted = Wanted(row.family, row.command, row.payload, row.sequence_number, None, None, row.encoding)
-        digits = digits_of(wanted, row.sequence_number, self._fitting(device, wanted))
-        return None if digits is None else TokenAnswer("ok", digits, row.sequence_number)
+        return _Made(
+            digits_of(wanted, row.sequence_number, self._fitting(device, wanted)), row.sequence_number
+        )
 
     def _fitting(self, device: DeviceRow, wanted: Wanted) -> Credentials:
         """The device's credentials; Refused if they can't make tokens of the family that is asked for."""

@@ -13,10 +13,11 @@ import structlog
 
 from backend.kit.batch import MAX_BATCH, WriteBatch
 from backend.kit.database import Database
+from backend.kit.dispatcher import Dispatcher
 from backend.kit.errors import BadRequest, NotFound
 from backend.kit.feed import FeedItem, RowFeed
 from backend.kit.migrations import migrate
-from backend.kit.outbox import Dispatcher, Leased
+from backend.kit.outbox import Leased
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
 from backend.solarium.audit import Audit, audit

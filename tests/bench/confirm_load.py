@@ -53,22 +53,18 @@ class Payer(asyncio.Protocol):
         self._transport.write(self._head + b"%d\r\n\r\n" % len(body) + body)
 
 
+_BODY = (
+    b'{"reference":"%d","amount_subunit":%d,"currency":"UGX","sender_phone_number":"256700000001",'
+    b'"provider_tx":"MP%012d","provider_key":"ug_mtn_mobilemoney","momoep_id":"%d",'
+    b'"business_account":"600100","received_at":"2025-12-01T10:30:00Z"}'
+)
+
+
 def payments(first: int) -> Iterator[bytes]:
     """Bodies of payments, each with a key of its own, going round the accounts; each buys 1 to 3 days."""
     for number in itertools.count(first):
-        yield json.dumps(
-            {
-                "reference": str(100_000 + number * 7919 % ACCOUNTS),
-                "amount_subunit": PRICE_SUBUNIT * (1 + number % 3),
-                "currency": "UGX",
-                "sender_phone_number": "256700000001",
-                "provider_tx": f"MP{number:012}",
-                "provider_key": "ug_mtn_mobilemoney",
-                "momoep_id": str(number),
-                "business_account": "600100",
-                "received_at": "2025-12-01T10:30:00Z",
-            }
-        ).encode()
+        reference = 100_000 + number * 7919 % ACCOUNTS
+        yield _BODY % (reference, PRICE_SUBUNIT * (1 + number % 3), number, number)
 
 
 async def load(port: int, *, connections: int, seconds: float, first: int) -> dict[str, object]:

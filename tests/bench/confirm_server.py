@@ -13,11 +13,14 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from backend.kit import collector
+from backend.kit.batch import MAX_BATCH
 from backend.kit.database import open_database
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.solarium.orders import Partners
 from backend.solarium.routes import make_app
 from backend.solarium.service import NewAccount, Solarium, SolariumConfig
+from tests.bench.confirm_ordinary import OneByOne
 
 API_KEY = "bench-key"
 ACCOUNTS = 2_000
@@ -51,7 +54,7 @@ def accounts() -> list[NewAccount]:
     ]
 
 
-async def serve(folder: Path, max_batch: int) -> None:
+async def serve(folder: Path, mode: str) -> None:
     """Serve until SIGTERM; the port goes to standard output."""
     database = open_database(f"sqlite:///{folder}", "solarium")
     silent = Silent()
@@ -63,10 +66,12 @@ async def serve(folder: Path, max_batch: int) -> None:
             master_key=bytes(32),
             callback_base="http://127.0.0.1:1",
             callback_secret=bytes(32),
-            max_batch=max_batch,
+            max_batch=1 if mode == "single" else MAX_BATCH,
         ),
         partners=Partners(tokens=silent, commands=silent, sms=silent),  # type: ignore[arg-type]
     )
+    if mode == "ordinary":
+        service.book = OneByOne(service).book  # type: ignore[method-assign]
     await service.start()
     await service.register_accounts(accounts())
     await service.install_key(API_KEY, client="bench")
@@ -74,6 +79,7 @@ async def serve(folder: Path, max_batch: int) -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
     await site.start()
+    collector.settle()
     print(runner.addresses[0][1], flush=True)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
@@ -87,10 +93,10 @@ def main() -> None:
     """Parse the command line and serve."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--max-batch", type=int, required=True)
+    parser.add_argument("mode", choices=("batch", "single", "ordinary"))
     options = parser.parse_args()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    uvloop.run(serve(options.folder, options.max_batch))
+    uvloop.run(serve(options.folder, options.mode))
 
 
 if __name__ == "__main__":

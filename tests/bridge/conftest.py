@@ -58,7 +58,9 @@ class Services:
         self.asked.put_nowait(len(uplinks))
         await self.open.wait()
         if self.broken:
-            raise RuntimeError("the database is down: secret-frame-bytes")
+            raise ConnectionError("the database is down: secret-frame-bytes")
+        if any(frame.startswith(b"poison") for _, frame in uplinks):
+            raise RuntimeError("a defect: secret-frame-bytes")
         self.frames += uplinks
         self.batches.put_nowait(len(uplinks))
         return [self._answer(serial, frame) for serial, frame in uplinks]

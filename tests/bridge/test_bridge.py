@@ -116,7 +116,7 @@ async def test_a_failing_ingest_is_asked_again_and_leaks_nothing(site: Site):
     site.services.broken = False
     assert (await device.next_message()).payload == b"ack frame"
     assert site.services.frames == [(SERIAL, b"frame")]
-    assert site.logged("ingest_failed")[0]["error"] == "RuntimeError"
+    assert site.logged("ingest_failed")[0]["error"] == "ConnectionError"
     assert "secret" not in str(site.log.entries)
 
 
@@ -140,6 +140,26 @@ async def test_poison_is_counted_logged_and_dropped(site: Site):
         "empty_frame",
     ]
     assert "secret-bytes" not in str(site.log.entries)
+
+
+async def test_one_poisonous_frame_stops_nobody(site: Site):
+    site.services.open.clear()
+    bridge = await site.ready_bridge()
+    device = await site.device()
+    await device.publish(UP, b"first")
+    await soon(site.services.asked.get())
+    frames = [b"%d" % number for number in range(20)]
+    for frame in (*frames[:7], b"poison secret-bytes", *frames[7:]):
+        await device.publish(UP, frame)
+    site.services.open.set()
+    for frame in (b"first", *frames):
+        assert (await device.next_message()).payload == b"ack " + frame
+    await until(lambda: not inflight(site))
+    assert bridge.counters["dead_letters"] == 1
+    assert [(entry["serial"], entry["reason"]) for entry in site.logged("uplink_dead_letters")] == [
+        (SERIAL, "RuntimeError")
+    ]
+    assert "secret" not in str(site.log.entries)
 
 
 async def test_states_are_reported_and_a_retained_one_reaches_a_late_bridge(site: Site):

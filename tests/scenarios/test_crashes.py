@@ -7,6 +7,7 @@ the SMS grants nothing more, and the invariants hold.
 import asyncio
 import os
 import random
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -47,6 +48,21 @@ async def test_killed_at_a_step(step: str, tmp_path: Path) -> None:
                 await asyncio.sleep(0.02)
         await up.start()
         await finishes(up)
+    finally:
+        await up.kill()
+
+
+async def test_killed_before_the_callback_and_started_on_other_ports(tmp_path: Path) -> None:
+    up = Up(tmp_path / "data")
+    await up.start(env={"PAYG_UP_DIE_AT": "callback.POST.callback:before"})
+    try:
+        await customer_tries(up, "first")
+        async with asyncio.timeout(20):
+            while up.alive:
+                await asyncio.sleep(0.02)
+        with socket.create_server(("127.0.0.1", int(up.credentials["http"].rsplit(":", 1)[1]))):
+            await up.start()
+            await finishes(up)
     finally:
         await up.kill()
 

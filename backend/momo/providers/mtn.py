@@ -16,13 +16,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from backend.kit.errors import Unavailable, Unprocessable
-from backend.kit.http import HttpAnswer, HttpClient
+from backend.kit.http import HttpAnswer, HttpClient, TimedOut, Unreachable
 from backend.kit.runtime import Clock
 from backend.momo.ports import Debit, Failed, ProviderStatus, Standing, Succeeded
 
 USER_AGENT = "payg-momo/1"  # the gateway refuses some libraries' own names
-TOKEN_TIMEOUT_S = 3.0  # a request and a status read, each with a refreshed token: less than the lease of 30 s
-CALL_TIMEOUT_S = 5.0
+TOKEN_TIMEOUT_S = 3.0
+SEND_TIMEOUT_S = 5.0
+# Of a call with all its tokens and repeats: a request and a status read stay well within the lease of 30 s.
+CALL_TIMEOUT_S = 11.0
 TOKEN_MARGIN_S = 60  # a token is not used in its last minute
 MAX_MESSAGE = 160  # characters of payerMessage and payeeNote
 WHOLE_UNITS = frozenset(("UGX", "RWF", "XOF"))  # no decimals on the wire
@@ -80,7 +82,7 @@ class MtnProvider:
         self._http = http
         self._clock = clock
         self._tokens: dict[str, tuple[str, int]] = {}  # platform -> token and when it is too old
-        self._fetching = asyncio.Lock()
+        self._fetches: dict[str, asyncio.Future[str]] = {}
 
     def check(self, *, amount_subunit: int, currency: str) -> None:
         """See Provider."""
@@ -147,25 +149,49 @@ class MtnProvider:
                 base_url + path,
                 headers={**self._common(), "Authorization": f"Bearer {token}", **headers},
                 body=body,
-                timeout_s=CALL_TIMEOUT_S,
+                timeout_s=SEND_TIMEOUT_S,
             )
 
-        token = await self._token(base_url)
-        answer = await send(token)
-        if answer.status == 401:
-            answer = await send(await self._token(base_url, stale=token))
-        return answer
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                token = await self._token_first(base_url)
+                answer = await send(token)
+                if answer.status == 401:
+                    answer = await send(await self._token_first(base_url, stale=token))
+                return answer
+        except TimeoutError as error:
+            raise TimedOut(f"mtn: no answer within {CALL_TIMEOUT_S:g} s") from error
+
+    async def _token_first(self, base_url: str, *, stale: str | None = None) -> str:
+        """A token; without one the provider does not see the request: Unreachable."""
+        try:
+            return await self._token(base_url, stale=stale)
+        except Unavailable as error:
+            raise Unreachable(error.detail, retry_after_s=error.retry_after_s) from error
 
     async def _token(self, base_url: str, *, stale: str | None = None) -> str:
-        """The access token of a platform; another one than `stale`."""
-        async with self._fetching:
-            token, expires_at_ms = self._tokens.get(base_url, ("", 0))
-            if token and token != stale and self._clock.now_ms() < expires_at_ms:
-                return token
+        """The access token of a platform; another one than `stale`. A fetch, and its failure, is shared."""
+        token, expires_at_ms = self._tokens.get(base_url, ("", 0))
+        if token and token != stale and self._clock.now_ms() < expires_at_ms:
+            return token
+        fetching = self._fetches.get(base_url)
+        if fetching is not None:
+            return await asyncio.shield(fetching)
+        fetching = self._fetches[base_url] = asyncio.get_running_loop().create_future()
+        try:
             fetched = await self._fetch(base_url)
             life_s = max(fetched.expires_in - TOKEN_MARGIN_S, fetched.expires_in // 2)
             self._tokens[base_url] = (fetched.access_token, self._clock.now_ms() + life_s * 1000)
+            fetching.set_result(fetched.access_token)
             return fetched.access_token
+        except Unavailable as error:
+            fetching.set_exception(error)
+            raise
+        finally:
+            del self._fetches[base_url]
+            if not fetching.done():  # cancelled
+                fetching.set_exception(Unavailable("mtn token: whoever fetched it was stopped"))
+            fetching.exception()  # nobody need wait for it
 
     async def _fetch(self, base_url: str) -> _Token:
         user = f"{self._config.api_user}:{self._config.api_key}".encode()

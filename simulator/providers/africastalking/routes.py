@@ -1,15 +1,13 @@
 """The AfricasTalking sandbox over HTTP. A request's errors are plain text, those of a number a status."""
 
 import re
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, Unauthorized
-from backend.kit.web import application, json_response
+from backend.kit.web import application, json_response, read_form
 from simulator.providers.africastalking.sandbox import AfricasTalkingSandbox
 
-MAX_FIELDS = 20
 COST = "KES 0.8000"
 
 
@@ -30,7 +28,7 @@ class _Routes:
         self._sandbox = sandbox
 
     async def send(self, request: web.Request) -> web.Response:
-        form = _form(await request.read())
+        form = await read_form(request)
         if not self._sandbox.authorizes(form.get("username", ""), request.headers.get("apiKey", "")):
             raise Unauthorized("The supplied authentication is invalid")
         for name in ("to", "message"):
@@ -42,8 +40,9 @@ class _Routes:
 
         numbers = [number.strip() for number in form["to"].split(",")]
         good = [number for number in numbers if re.fullmatch(r"\+[1-9][0-9]{6,14}", number)]
+        taken = frozenset(good)
         ids = iter(await self._sandbox.send(good, sender=sender, text=form["message"]))
-        recipients = [_sent(number, next(ids)) if number in good else _invalid(number) for number in numbers]
+        recipients = [_sent(number, next(ids)) if number in taken else _invalid(number) for number in numbers]
         total = f"KES {0.8 * len(good):.4f}"
         return _answer(f"Sent to {len(good)}/{len(numbers)} Total Cost: {total}", recipients)
 
@@ -64,11 +63,3 @@ def _invalid(number: str) -> dict[str, object]:
         "cost": "0",
         "messageId": "None",
     }
-
-
-def _form(body: bytes) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
-    except ValueError as error:
-        raise BadRequest("The request is no form") from error
-    return dict(pairs)

@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 from sqlalchemy import Connection
 
 from backend.kit.database import Database
+from backend.kit.dispatcher import Dispatcher
 from backend.kit.errors import BackendError
 from backend.kit.http import HttpClient
-from backend.kit.outbox import Dispatcher, Done, Leased, Outcome, Outgoing
+from backend.kit.outbox import Done, Leased, Outcome, Outgoing
 from backend.kit.runtime import Clock, Entropy, token_hex
 from simulator.providers import is_loopback
 from simulator.providers.africastalking.store import AfricasTalkingStore, Sms

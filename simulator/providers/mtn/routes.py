@@ -197,9 +197,10 @@ def _reference(request: web.Request) -> str:
 def _basic(request: web.Request) -> str:
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     try:
-        return base64.b64decode(encoded, validate=True).decode() if scheme == "Basic" else ""
+        login = base64.b64decode(encoded, validate=True).decode() if scheme == "Basic" else ""
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return ""
+    return "" if "\x00" in login else login
 
 
 def _duplicate() -> MtnError:

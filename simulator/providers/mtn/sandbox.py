@@ -9,9 +9,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from backend.kit.database import Database
+from backend.kit.dispatcher import Dispatcher
 from backend.kit.errors import BackendError
 from backend.kit.http import HttpClient
-from backend.kit.outbox import Dispatcher, Done, Leased, Outcome, Outgoing
+from backend.kit.outbox import Done, Leased, Outcome, Outgoing
 from backend.kit.runtime import Clock, Entropy, token_hex
 from backend.kit.web import JSON
 from simulator.providers.mtn.store import FAILED, PENDING, SUCCESSFUL, ApiUser, Collection, MtnStore

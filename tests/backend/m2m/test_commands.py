@@ -159,6 +159,7 @@ async def test_refused_requests_change_nothing(
     [
         *("10.1.2.3", "192.168.0.1", "172.16.9.9", "127.0.0.2", "169.254.169.254", "100.64.0.1", "0.0.0.0"),  # noqa: S104
         *("[::1]", "[fe80::1]", "[fc00::1]", "[::ffff:10.0.0.1]", "224.0.0.1", "inside.example"),
+        *("[64:ff9b::7f00:1]", "[64:ff9b::10.0.0.1]", "[2002:7f00:1::]", "[2002:a00:1::1]"),
     ],
 )
 async def test_callbacks_to_inside_addresses_are_refused(http: TestClient, host: str) -> None:
@@ -269,3 +270,14 @@ def test_any_json_is_a_command_or_a_bad_request(
         return
     assert wanted.text.partition(":")[0] == commands.VERBS[wanted.name]
     assert wanted.serial
+
+
+async def test_a_key_is_for_its_markets(http: TestClient, service: M2mService) -> None:
+    await service.install_key(key="rw-key", client="rwanda", markets=["RW"])
+    await service.install_key(key="ug-key", client="uganda", markets=["UG"])
+    body = {"identifier": SERIAL, "command": {"name": "sync"}}
+    answer = await http.post("/v1/commands", json=body, headers={"X-API-Key": "rw-key"})
+    assert (answer.status, await answer.json()) == (403, {"error": "The device is in another market"})
+    assert (await service.audit()).commands == {}
+    answer = await http.post("/v1/commands", json=body, headers={"X-API-Key": "ug-key"})
+    assert answer.status == 201

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from backend.kit.database import Database
 from backend.kit.errors import BadRequest, Conflict
@@ -20,6 +20,7 @@ from simulator.clock import ManualClock
 SERIAL = "SCBLNX/A/BT/240300126005"
 LOGIN = "SCBLNX%2FA%2FBT%2F240300126005"
 PASSWORD = "device-password"
+LINK_KEY = bytes(range(16))
 NOW_S = 1_764_583_800
 NOW = "2025-12-01T10:10:00Z"
 FRAME = {"Content-Type": "application/octet-stream"}
@@ -369,3 +370,39 @@ async def test_many_devices_at_once(service: M2mService, make_device, clock: Man
     answers = await asyncio.gather(*(service.ingest(frames[start : start + 300]) for start in (0, 300, 600)))
     assert [answer.refused for part in answers for answer in part] == [None] * 900
     assert sum(entry.stored for entry in (await service.audit()).records.values()) == 900
+
+
+async def test_a_key_that_does_not_open_stops_its_own_device_only(
+    service: M2mService, database: Database, device, make_device
+) -> None:
+    other = make_device("B", LINK_KEY)
+    await service.register(serial="B", market="UG", link_key_hex=LINK_KEY.hex(), password="p")
+    for serial in (SERIAL, "B"):
+        await service.create(
+            identifier=serial, name="sync", details={}, callback_url=None, reference=f"of {serial}"
+        )
+    broken = update(service._store.devices).where(service._store.devices.c.serial == "B")
+    await database.write(lambda connection: connection.execute(broken.values(link_key=b"x" * 44)))
+    items = await service.feed.lease(limit=10, wait_s=0)
+    assert [item.serial for item in items] == [SERIAL]
+    waiting = await database.read(lambda c: service._store.outbox_keys(c, "down", range(10)))
+    assert len(waiting) == 2, "the row of the other one stays"
+    answers = await service.ingest(
+        [(SERIAL, device.frame(device.status())), ("B", other.frame(other.status()))]
+    )
+    assert [answer.refused for answer in answers] == [None, "key_unusable"]
+    assert answers[0].stored == 1
+
+
+async def test_states_that_come_together_are_decided_in_order(service: M2mService, device) -> None:
+    await service.ingest([(SERIAL, device.frame(device.status()))])
+    states = [(True, 1), (True, 2), (False, 1), (False, 2)]
+    answers = await asyncio.gather(*(service.report_state(SERIAL, *state) for state in states))
+    assert [[json.loads(event.payload)["online"] for event in events] for events in answers] == [
+        [True],
+        [True],
+        [],
+        [False],
+    ]
+    (event,) = answers[-1]
+    assert json.loads(event.payload)["battery_mv"] == 3300

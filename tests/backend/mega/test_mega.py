@@ -327,7 +327,7 @@ async def http(database, clock, entropy):
         (KEY, {**GOOD, "text": "x" * 1601}, 400, "bad_request"),
         (KEY, {**GOOD, "market": "ug"}, 400, "bad_request"),
         (KEY, {**GOOD, "market": "ZM"}, 422, "no_route"),
-        (KEY, {**GOOD, "callback_url": "ftp://x"}, 400, "bad_request"),
+        (KEY, {**GOOD, "callback_url": "ftp://x"}, 202, None),
         (KEY, {**GOOD, "reference": "r" * 201}, 400, "bad_request"),
         (KEY, {**GOOD, "text": "x" * 70_000}, 413, "request_too_large"),
         (KEY, {**GOOD, "unknown": 1}, 202, None),
@@ -468,3 +468,33 @@ async def test_the_migrations_make_exactly_the_tables(database):
         return compare_metadata(ours, metadata)
 
     assert await database.read(differences) == []
+
+
+async def test_references_are_counted_by_client_and_keys_are_for_their_markets(http):
+    await http.mega.install_key("other", client="other")
+    await http.mega.install_key("ug", client="uganda", markets=["UG"])
+    body = {**GOOD, "reference": "order-1"}
+    answers = [
+        await (await http.post("/send_short_message", json=body, headers={"X-API-Key": key})).json()
+        for key in (KEY["X-API-Key"], "other", KEY["X-API-Key"])
+    ]
+    assert answers[0] == answers[2] != answers[1]
+    for wrong in ({"to": "250788123456"}, {"market": "RW"}, {"to": "250788123456", "market": "UG"}):
+        refused = await http.post("/send_short_message", json={**GOOD, **wrong}, headers={"X-API-Key": "ug"})
+        assert (refused.status, (await refused.json())["error"]) == (403, "forbidden")
+    inbox = await http.get("/v1/inbox?msisdn=250788123456", headers={"X-API-Key": "ug"})
+    assert inbox.status == 403
+    allowed = await http.post("/send_short_message", json=GOOD, headers={"X-API-Key": "ug"})
+    assert allowed.status == 202
+
+
+async def test_the_same_report_is_kept_once_and_nul_is_refused(http):
+    form = {"id": "unknown-yet", "status": "Success"}
+    for _ in range(5):
+        assert (await http.post("/hooks/africastalking/dlr/hook-secret", data=form)).status == 200
+    nul = await http.post("/hooks/africastalking/dlr/hook-secret", data={**form, "failureReason": "\x00"})
+    assert nul.status == 400
+    reports = await http.mega._database.read(
+        lambda c: http.mega._store.reports_of(c, "africastalking", "unknown-yet")
+    )
+    assert len(reports) == 1

@@ -6,9 +6,10 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import func, select
 
 from backend.kit.database import open_database
-from backend.kit.errors import Unavailable, Unprocessable
+from backend.kit.errors import NotFound, Unavailable, Unprocessable
 from backend.kit.http import TimedOut, Unreachable
 from backend.kit.outbox import Done, Leased, Retry
 from backend.mese.followup import FOLLOW_UP, FollowUp
@@ -242,14 +243,14 @@ async def test_ten_confirmations_at_once_pay_once(dial, payments):
         (b'{"sessionId":"s"}', 400, "Missing form fields"),
         (b"sessionId=&phoneNumber=%2B256772123456&text=", 400, "sessionId"),
         (b"sessionId=" + b"s" * 201 + b"&phoneNumber=%2B256772123456&text=", 400, "sessionId"),
-        (b"sessionId=%00&phoneNumber=%2B256772123456&text=", 400, "sessionId"),
+        (b"sessionId=%00&phoneNumber=%2B256772123456&text=", 400, "NUL"),
         (b"sessionId=s&phoneNumber=abc&text=", 400, "phoneNumber"),
         (b"sessionId=s&phoneNumber=%2B25677212345678901&text=", 400, "phoneNumber"),
         (b"sessionId=s&phoneNumber=%2B256772123456&text=" + b"1" * 1001, 400, "text"),
-        (b"sessionId=s&phoneNumber=%2B256772123456&text=%00", 400, "text"),
+        (b"sessionId=s&phoneNumber=%2B256772123456&text=%00", 400, "NUL"),
         (b"sessionId=s&phoneNumber=%2B256772123456&text=%ff", 400, "form"),
         (b"\xff\xfe", 400, "form"),
-        (b"&".join(b"a=b" for _ in range(30)), 400, "form"),
+        (b"&".join(b"a=b" for _ in range(60)), 400, "form"),
         (b"text=" + b"1" * 70_000, 413, "send less"),
         (b"sessionId=s&phoneNumber=+256772123456&text=", 200, "CON Welcome"),
     ],
@@ -289,6 +290,61 @@ async def test_the_whole_path_dialled_at_once_pays_once(dial, payments):
     assert await dial("1*254543*5000*1") == "END Payment successful!"
     assert await dial("1*254543*5000*1") == "END Payment successful!"
     assert len(payments.paid) == 1
+
+
+@pytest.mark.parametrize(
+    ("dialled", "shown"),
+    [
+        ("9*1*254543*5000*1", "CON Wrong choice.\n1. Make Payment"),
+        ("1*000*254543*5000*1", "CON " + TEXTS["unknown_account"]),
+        ("1*254543*1*5000*1", "CON " + TEXTS["amount_too_low"]),
+        ("1*254543*1000001*5000*1", "CON " + TEXTS["amount_too_high"]),
+        ("1*254543*x*5000*1", "CON " + TEXTS["bad_amount"]),
+        ("1*254543*5000*1*1", CONFIRM),
+        ("1*254543*5000*7*1", CONFIRM),
+        ("1*254543*5000*2", "END Payment cancelled."),
+    ],
+)
+async def test_a_dialled_path_stops_at_its_first_error(dial, payments, dialled, shown):
+    assert await dial(dialled) == shown
+    assert payments.paid == {}
+
+
+async def test_after_an_error_the_customer_goes_on_where_he_was_shown(dial, payments):
+    dialled = "1*254543*1*5000*1"
+    await dial(dialled)
+    assert await dial(f"{dialled}*5000") == CONFIRM
+    assert await dial(f"{dialled}*5000*1") == "END Payment successful!"
+    assert len(payments.paid) == 1
+
+
+async def test_what_billing_refuses_at_the_last_moment_is_no_payment(dial, payments):
+    refusal = NotFound("gone")
+    refusal.code = "reference_not_found"
+    payments.down = {"pay": refusal}
+    assert await dial("1*254543*5000*1") == "END " + TEXTS["failed"]
+    assert payments.paid == {}
+
+
+async def test_old_sessions_are_forgotten(database, clock, entropy, payments, sms):
+    host = MeseService(database=database, clock=clock, entropy=entropy, payments=payments, sms=sms)
+
+    async def counts():
+        sessions, hops = Store().sessions, Store().hops
+        return await database.read(
+            lambda c: tuple(
+                c.execute(select(func.count()).select_from(t)).scalar_one() for t in (sessions, hops)
+            )
+        )
+
+    for number in range(5):
+        await host.hop(Hop(f"old{number}", "256772123456", ""))
+    clock.advance(86_400 + 1)
+    await host.hop(Hop("new", "256772123456", ""))
+    assert await counts() == (4, 4), "two go with each that comes"
+    await host.start()
+    await host.stop()
+    assert await counts() == (1, 1)
 
 
 async def test_resolution_23_who_is_told_on_the_line_gets_no_sms(dial, payments, sms):

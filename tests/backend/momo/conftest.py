@@ -37,7 +37,11 @@ class BillingFake:
     booked: dict[tuple[str, str], dict[str, object]] = field(default_factory=dict)
     confirmed: list[dict[str, object]] = field(default_factory=list)
 
+    down: Exception | None = None
+
     async def validate(self, *, reference, amount_subunit=None, **_):
+        if self.down is not None:
+            raise self.down
         if reference != "254543":
             return Validated("reference_not_found")
         if amount_subunit is not None and amount_subunit < 100_00:

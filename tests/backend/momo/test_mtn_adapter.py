@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.kit.errors import Unavailable, Unprocessable
-from backend.kit.http import HttpAnswer, TimedOut
+from backend.kit.http import HttpAnswer, TimedOut, Unreachable
 from backend.momo.ports import Debit, Failed, Standing, Succeeded
 from backend.momo.providers.mtn import USER_AGENT, MtnConfig, MtnProvider
 from simulator.clock import ManualClock
@@ -220,3 +220,40 @@ def test_what_mtn_cannot_move():
 def test_secrets_are_in_no_repr():
     assert "key" not in repr(CONFIG).replace("api_key", "")
     assert "sub" not in repr(CONFIG)
+
+
+class SlowHttp:
+    """A platform where every answer takes `seconds`, up to the asker's patience."""
+
+    def __init__(self, loop, seconds, answers):
+        self.loop, self.seconds, self.answers, self.tokens = loop, seconds, answers, 0
+
+    async def request(self, method, url, *, headers=None, body=b"", timeout_s=10.0):
+        is_token = url.endswith("/collection/token/")
+        self.tokens += is_token
+        await asyncio.sleep(min(timeout_s, self.seconds))
+        if self.seconds >= timeout_s:
+            raise TimedOut("no answer")
+        return HttpAnswer(200, {}, b'{"access_token":"t"}') if is_token else self.answers
+
+
+def test_callers_share_a_token_fetch_and_its_failure(virtually):
+    async def story(loop):
+        http = SlowHttp(loop, 100.0, None)
+        provider = provider_of(http)
+        calls = (provider.request(DEBIT) for _ in range(32))
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {Unreachable}, "none was sent"
+        assert (http.tokens, loop.time()) == (1, 3.0)
+
+    virtually(story)
+
+
+def test_a_call_ends_well_within_a_lease(virtually):
+    async def story(loop):
+        provider = provider_of(SlowHttp(loop, 2.9, error(401)))
+        with pytest.raises(TimedOut):
+            await provider.status(DEBIT.provider_ref, base_url=DEBIT.base_url)
+        assert loop.time() <= 11
+
+    virtually(story)

@@ -7,8 +7,10 @@ they are told; momo, its outbox and its database are the real ones.
 import asyncio
 import tempfile
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,8 +19,15 @@ from backend.kit.errors import NotFound, Unavailable
 from backend.kit.http import TimedOut, Unreachable
 from backend.momo.ports import Failed, Standing, Succeeded
 from backend.momo.service import Config, MomoService
-from backend.momo.states import SETTLED, STATUS, TABLE, Event, State
+from backend.momo.states import PAID, SETTLED, STATUS, TABLE, Event, State
 from simulator.clock import SeededEntropy
+
+
+@dataclass
+class Validated:
+    status: str
+    customer_name: str | None = None
+
 
 PAYMENT = {
     "reference": "254543",
@@ -91,11 +100,14 @@ class ProviderFake:
 class BillingFake:
     """Books once by key; `fates` says how the first calls go wrong, before or after it is booked."""
 
-    def __init__(self, fates):
-        self.fates, self.booked = list(fates), Counter()
+    def __init__(self, fates, amount_subunit=5000_00):
+        self.fates, self.booked, self.amount_subunit = list(fates), Counter(), amount_subunit
+
+    async def validate(self, **_):
+        return Validated("ok")
 
     async def confirm(self, *, provider_tx, provider_key, amount_subunit, **_):
-        assert amount_subunit == 5000_00
+        assert amount_subunit == self.amount_subunit
         fate = self.fates.pop(0) if self.fates else "answers"
         await asyncio.sleep(0.01)
         if fate in TROUBLE and fate != "no answer":
@@ -259,27 +271,122 @@ def test_a_payment_that_the_provider_never_saw_fails_in_the_end(virtually, migra
     virtually(story)
 
 
-def test_a_wrong_amount_is_left_to_an_operator(virtually, migrated, tmp_path):
-    async def story(loop):
-        class Wrong(ProviderFake):
-            def truth(self, provider_ref):
-                return Succeeded("tx", 4000_00, "UGX")
+def told(virtually, url, *, provider_of, billing=None, look_at_s):
+    """The payment and the audit at some seconds of its life, with a provider of a kind of its own."""
+    seen = []
 
-        script = {"requests": [], "statuses": [], "latency_s": 0.0}
-        billing = BillingFake([])
-        database = open_database(migrated(tmp_path), "momo", inline=True)
-        momo = service_of(database, loop, SeededEntropy(1), billing, Wrong(loop, script))
+    async def story(loop):
+        provider = provider_of(loop, {"requests": [], "statuses": [], "latency_s": 0.0})
+        database = open_database(url, "momo", inline=True)
+        momo = service_of(database, loop, SeededEntropy(1), billing or BillingFake([]), provider)
         await momo.start()
-        await momo.pay(**PAYMENT)
-        await asyncio.sleep(60)
-        audit = await momo.audit(older_than_s=30)
-        assert (audit.payments_by_state, audit.dead_letters) == ({"requested": 1}, 1)
-        assert len(audit.stuck) == 1
-        assert not billing.booked
+        payment = await momo.pay(**PAYMENT)
+        for at in look_at_s:
+            await asyncio.sleep(at - loop.time())
+            seen.append((await momo.wait(payment.payment_id, wait_s=0), await momo.audit(older_than_s=30)))
         await momo.stop()
         await database.close()
 
     virtually(story)
+    return seen
+
+
+def test_another_amount_is_booked_as_it_was_taken(virtually, migrated, tmp_path):
+    class Less(ProviderFake):
+        def truth(self, provider_ref):
+            return Succeeded("tx", 4000_00, "UGX")
+
+    billing = BillingFake([], amount_subunit=4000_00)
+    ((payment, audit),) = told(
+        virtually, migrated(tmp_path), provider_of=Less, billing=billing, look_at_s=[60]
+    )
+    assert payment.status == "confirmed"
+    assert sum(billing.booked.values()) == 1
+    assert (audit.confirmed_subunit, audit.stuck, audit.dead_letters) == ({"UGX": 4000_00}, (), 0)
+
+
+def test_another_currency_waits_for_an_operator(virtually, migrated, tmp_path):
+    class Foreign(ProviderFake):
+        def truth(self, provider_ref):
+            return Succeeded("tx", 5000_00, "EUR")
+
+    billing = BillingFake([])
+    ((payment, audit),) = told(
+        virtually, migrated(tmp_path), provider_of=Foreign, billing=billing, look_at_s=[60]
+    )
+    assert (payment.status, audit.payments_by_state) == ("unknown", {"mismatched": 1})
+    assert audit.mismatched == audit.stuck == (payment.payment_id,)
+    assert not billing.booked
+
+
+@pytest.mark.parametrize(
+    ("error", "told_then"),
+    [
+        (Unavailable("HTTP 503", retry_after_s=7200), ("unknown", None)),
+        (Unavailable("HTTP 500"), ("unknown", None)),
+        (Unreachable("no connection", retry_after_s=7200), ("failed", "NOT_SENT")),
+        (Unreachable("no connection"), ("failed", "NOT_SENT")),
+    ],
+)
+def test_resolution_23_a_provider_is_asked_within_a_minute_only(
+    virtually, migrated, tmp_path, error, told_then
+):
+    asked = []
+
+    class Away(ProviderFake):
+        async def request(self, debit):
+            asked.append(self.loop.time())
+            raise error
+
+    (early, _), (minute, _), (settled, _) = told(
+        virtually, migrated(tmp_path), provider_of=Away, look_at_s=[59, 61, 3 * 3600]
+    )
+    assert early.status == "pending"
+    assert (minute.status, minute.reason) == told_then
+    assert settled.status == "failed", "the provider does not know it after ten minutes"
+    assert len(asked) == 1 if error.retry_after_s else 5 < len(asked) < 30
+    assert max(asked) < 60
+
+
+@pytest.mark.parametrize(("killed", "status"), [(False, "failed"), (True, "unknown")])
+def test_a_request_that_waited_while_the_process_was_down(virtually, migrated, tmp_path, killed, status):
+    """One that never left fails; one that a dying process may have sent is unknown, and polled."""
+
+    async def story(loop):
+        provider = ProviderFake(loop, {"requests": [], "statuses": [], "latency_s": 1.0, "pays": True})
+        provider.script["decides_after_s"] = 4000.0
+        database = open_database(migrated(tmp_path), "momo", inline=True)
+        momo = service_of(database, loop, SeededEntropy(1), BillingFake([]), provider)
+        if killed:
+            await momo.start()
+        payment = await momo.pay(**PAYMENT)
+        if killed:
+            await asyncio.sleep(0.5)
+            await momo.stop()
+        await asyncio.sleep(3600)
+        momo = service_of(database, loop, SeededEntropy(2), BillingFake([]), provider)
+        await momo.start()
+        await asyncio.sleep(1)
+        assert (await momo.wait(payment.payment_id, wait_s=0)).status == status
+        assert len(provider.secrets) == int(killed), "nobody is asked for money an hour later"
+        await momo.stop()
+        await database.close()
+
+    virtually(story)
+
+
+def test_a_provider_whose_status_is_away_does_not_keep_a_payment_pending(virtually, migrated, tmp_path):
+    class Away(ProviderFake):
+        async def status(self, provider_ref, *, base_url):
+            if self.loop.time() < 500:
+                raise Unavailable("HTTP 503", retry_after_s=300)
+            return Succeeded("tx", 5000_00, "UGX")
+
+    (early, _), (late, _), (settled, audit) = told(
+        virtually, migrated(tmp_path), provider_of=Away, look_at_s=[59, 61, 2000]
+    )
+    assert (early.status, late.status, settled.status) == ("pending", "unknown", "confirmed")
+    assert audit.dead_letters == 0
 
 
 def test_an_unknown_callback_path_keeps_nothing(virtually, migrated, tmp_path):
@@ -310,8 +417,9 @@ def test_an_unknown_callback_path_keeps_nothing(virtually, migrated, tmp_path):
 
 def test_the_table_loses_no_money():
     assert set(STATUS) == set(State)
-    for state in set(State) - {State.SUCCEEDED, State.CONFIRMED}:
+    for state in set(State) - PAID:
         assert TABLE[state, Event.PAID] is State.SUCCEEDED
+        assert TABLE[state, Event.MISPAID] is State.MISMATCHED
     assert all(state is not State.CONFIRMED for state, _ in TABLE)
     assert all(TABLE.get((state, Event.TIMED_OUT)) in (State.UNKNOWN, None) for state in State)
     assert {State.CONFIRMED, State.FAILED} == SETTLED

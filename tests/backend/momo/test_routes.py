@@ -5,8 +5,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from backend.kit.http import TimedOut
 from backend.kit.migrations import migrate
 from backend.momo.client import MomoClient
+from backend.momo.errors import AmountTooLow, ReferenceNotFound
 from backend.momo.providers.mtn import MtnConfig, MtnProvider
 from backend.momo.routes import make_app
 from backend.momo.service import Config, MomoService
@@ -60,13 +62,54 @@ async def client(database, clock, entropy, billing, http_client):
         ("/resolve", {**RESOLVE, "reference": "1"}, 404, {"status": "reference_not_found"}),
         ("/validate", VALIDATE, 200, {"status": "ok", "customer_name": "John Doe"}),
         ("/validate", {**VALIDATE, "amount_subunit": 1}, 412, {"status": "amount_too_low"}),
+        ("/validate", {**VALIDATE, "amount_subunit": 0}, 412, {"status": "amount_too_low"}),
         ("/validate", {**VALIDATE, "reference": "1"}, 404, {"status": "reference_not_found"}),
+        ("/payment", {**PAY, "reference": "1"}, 404, {"status": "reference_not_found"}),
+        ("/payment", {**PAY, "amount_subunit": 100}, 412, {"status": "amount_too_low"}),
     ],
 )
 async def test_checklist_12_13_answers(client, path, body, status, answer):
     response = await client.post(path, json=body, headers=KEY)
     assert (response.status, await response.json()) == (status, answer)
     assert response.headers["Content-Type"] == "application/json"
+    assert (await client.momo.audit()).payments_by_state == {}
+
+
+async def test_without_billing_nothing_is_stored(client, billing, http_client):
+    theirs = MomoClient(http=http_client, base_url=str(client.make_url("/")), api_key="key")
+    first = await theirs.pay(**PAY)
+    billing.down = TimedOut("no answer")
+    response = await client.post("/payment", json={**PAY, "idempotency_key": "k2"}, headers=KEY)
+    assert (response.status, (await response.json())["error"]) == (503, "unavailable")
+    assert await theirs.pay(**PAY) == first, "a key that is known needs no word of billing"
+    billing.down = None
+    for refused, wrong in ((ReferenceNotFound, {"reference": "1"}), (AmountTooLow, {"amount_subunit": 100})):
+        with pytest.raises(refused):
+            await theirs.pay(**{**PAY, "idempotency_key": "k3", **wrong})
+    assert sum((await client.momo.audit()).payments_by_state.values()) == 1
+
+
+async def test_idempotency_keys_are_counted_by_client(client):
+    await client.momo.install_key("other", client="other")
+    answers = [
+        await (await client.post("/payment", json=PAY, headers={"API-KEY": key})).json()
+        for key in ("key", "other", "key")
+    ]
+    assert answers[0] == answers[2] != answers[1]
+    in_process = await client.momo.pay(**PAY)
+    assert in_process.payment_id == answers[0]["payment_id"], "mese, in one process and over HTTP"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/resolve", RESOLVE), ("/validate", VALIDATE), ("/payment", PAY)]
+)
+async def test_a_key_is_for_its_markets(client, path, body):
+    await client.momo.install_key("rw", client="rwanda", markets=["RW"])
+    await client.momo.install_key("ug", client="uganda", markets=["UG"])
+    refused = await client.post(path, json=body, headers={"API-KEY": "rw"})
+    assert (refused.status, (await refused.json())["error"]) == (403, "forbidden")
+    assert (await client.momo.audit()).payments_by_state == {}
+    assert (await client.post(path, json=body, headers={"API-KEY": "ug"})).status in (200, 202)
 
 
 async def test_the_client_answers_as_the_service_does(client, http_client):

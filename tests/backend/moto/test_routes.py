@@ -251,7 +251,7 @@ async def test_openpaygo_counts_go_by_parity(http: TestClient) -> None:
         ({"command": "add_time", "sequence_number": 11}, "Sequence number must be even and at least 1"),
         ({"command": "set_time", "sequence_number": 12}, "Sequence number must be odd and at least 1"),
         ({"command": "add_time", "sequence_number": 0}, "Sequence number must be even and at least 1"),
-        ({"command": "add_time", "sequence_number": 10_002}, "Sequence number is too large"),
+        ({"command": "add_time", "sequence_number": 10_002}, "Sequence number is too large: at most 10000"),
         ({"command": "add_time", "payload": 996, "sequence_number": 2}, "Payload is too large"),
         ({"command": "unlock_absolute"}, "Unsupported command unlock_absolute"),
         ({"command": "add_time", "starting_code": 10**9}, "Starting code is invalid"),

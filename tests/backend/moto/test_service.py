@@ -12,14 +12,23 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from backend.kit.database import Database, open_database
-from backend.kit.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable, Unprocessable
+from backend.kit.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    TooManyRequests,
+    Unavailable,
+    Unprocessable,
+)
 from backend.kit.http import AiohttpClient
 from backend.moto.client import MotoClient
-from backend.moto.generator import Refused
+from backend.moto.generator import MAX_OPENPAYGO_COUNT, Refused, Walk
 from backend.moto.routes import render
 from backend.moto.schemas import TokenRequest
 from backend.moto.service import MotoConfig, MotoService
-from protocols.tokens import moto
+from backend.moto.walker import MAX_WAITING, SLICE, Walker
+from protocols.tokens import moto, openpaygo
 from simulator.clock import ManualClock, SeededEntropy
 
 SECRET = "00112233AABBCC"
@@ -130,6 +139,13 @@ async def test_unavailable_is_a_page() -> None:
     assert (page.status, page.content_type) == (503, "text/html")
 
 
+def stateless() -> MotoService:
+    """Stateless generation uses nothing else of the instance."""
+    service = MotoService.__new__(MotoService)
+    service._walker = Walker()
+    return service
+
+
 @given(
     command=st.sampled_from(sorted(moto.COMMAND_CODES)),
     payload=st.integers(0, 29_000),
@@ -139,9 +155,9 @@ async def test_unavailable_is_a_page() -> None:
 def test_a_stateless_token_says_what_was_asked(
     command: str, payload: int, number: int, secret: bytes
 ) -> None:
-    service = MotoService.__new__(MotoService)  # stateless generation uses nothing of the instance
+    service = stateless()
     request = TokenRequest("d", command, str(payload), number, secret.hex())
-    answer = service.generate_stateless(request)
+    answer = asyncio.run(service.generate_stateless(request))
     assert answer is not None
     code, said, signature = moto.split(int(answer.token))
     assert (code, said) == (moto.COMMAND_CODES[command], payload)
@@ -157,11 +173,47 @@ JSON = st.recursive(
 
 @given(st.lists(JSON, min_size=8, max_size=8), st.booleans())
 def test_any_json_is_a_token_or_a_status(values: list[object], by_family: bool) -> None:
-    service = MotoService.__new__(MotoService)
+    service = stateless()
     family = "openpaygo" if by_family else None
     request = TokenRequest(*values[:6], family=values[6] if family is None else family)
     try:
-        answer = service.generate_stateless(request)
+        answer = asyncio.run(service.generate_stateless(request))
     except Refused:
         return
     assert answer is None or answer.status == "ok"
+
+
+PLACE = st.tuples(st.integers(0, 3), st.integers(1, 3 * SLICE))
+
+
+@given(places=st.lists(PLACE, min_size=1, max_size=8))
+def test_walks_from_kept_places_end_where_a_whole_walk_does(places: list[tuple[int, int]]) -> None:
+    walker, secret = Walker(), bytes(range(16))
+    for value, count in places:
+        whole = openpaygo.format_token(openpaygo.encode(secret, 123_456_789, count, value))
+        assert asyncio.run(walker.digits(Walk(secret, 123_456_789, value, count))) == whole
+
+
+async def test_a_long_walk_lets_the_others_go_on() -> None:
+    walker, turns = Walker(), 0
+    walk = asyncio.ensure_future(walker.digits(Walk(bytes(16), 0, 1, MAX_OPENPAYGO_COUNT)))
+    while not walk.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= MAX_OPENPAYGO_COUNT // SLICE
+
+
+async def test_too_many_walks_at_once_are_refused() -> None:
+    service = stateless()
+    request = TokenRequest("d", "add_time", 1, 500, "00" * 16, family="openpaygo")
+    asked = [service.generate_stateless(request) for _ in range(MAX_WAITING + 3)]
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes].count(TooManyRequests) == 3
+
+
+async def test_a_key_is_for_its_markets(service: MotoService, http: TestClient) -> None:
+    await service.install_key(key="rw-key", client="rwanda", markets=["RW"])
+    body = {"device": "M/1", "command": "unlock_relative", "payload": 1}
+    async with http.post("/api/v1/tokens/generate", json=body, headers={"API-KEY": "rw-key"}) as answer:
+        assert (answer.status, await answer.json()) == (403, {"status": "not authorized"})
+    assert (await service.audit()).tokens == 0

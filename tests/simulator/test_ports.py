@@ -1,0 +1,33 @@
+"""The ports of a world: wanted, any, remembered, taken."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from simulator.ports import PortError, Wanted, claim
+
+HOST = "127.0.0.1"
+ANY = Wanted(0, 0, 0)
+
+
+def test_any_ports_are_the_same_again_at_the_next_start(tmp_path: Path) -> None:
+    with claim(tmp_path, HOST, ANY) as first:
+        numbers = (first.http, first.mqtt, first.ws)
+        assert all(numbers)
+    with claim(tmp_path, HOST, ANY) as second:
+        assert (second.http, second.mqtt, second.ws) == numbers
+
+
+def test_a_remembered_port_that_is_taken_gives_way(tmp_path: Path) -> None:
+    with claim(tmp_path, HOST, ANY) as first:
+        taken = first.http
+    with socket.create_server((HOST, taken)), claim(tmp_path, HOST, ANY) as second:
+        assert second.http not in (0, taken)
+
+
+def test_a_wanted_port_that_is_taken_is_told_by_its_option(tmp_path: Path) -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortError, match=f"--mqtt-port {port}"), claim(tmp_path, HOST, Wanted(0, port, 0)):
+            pytest.fail("claimed")
