@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 DATA_DIR = Path("data")
+_LONGEST_COMPLAINT = 300  # an argument may be of any length
 
 
 class Service(StrEnum):
@@ -43,14 +44,13 @@ SerialOption = Annotated[
 DataDirOption = Annotated[Path, typer.Option(help="Where `payg up` keeps its data.")]
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich alone takes longer to load than the rest
     help="Pay-as-you-go solar: from the keypad in a village to the ledger, and back as light.",
 )
-token_app = typer.Typer(no_args_is_help=True, help="Keypad tokens.")
-device_app = typer.Typer(no_args_is_help=True, help="Controllers, virtual ones included.")
+token_app = typer.Typer(help="Keypad tokens.")
+device_app = typer.Typer(help="Controllers, virtual ones included.")
 app.add_typer(token_app, name="token")
 app.add_typer(device_app, name="device")
 
@@ -110,10 +110,13 @@ def token_new(
             "add_time, set_time, disable_payg, counter_sync (openpaygo)."
         ),
     ],
-    payload: Annotated[int, typer.Option(help="Days, or the counter value.")],
     sequence_number: Annotated[
         int, typer.Option(help="The token's own: Moto sequence number, OpenPAYGO count.")
     ],
+    payload: Annotated[
+        int | None,
+        typer.Option(help="Days, or the counter value; none for openpaygo's disable_payg and counter_sync."),
+    ] = None,
     encoding: Annotated[
         str | None, typer.Option(help='Moto only, for example "*+0-9+#+pad3 space3".')
     ] = None,
@@ -176,6 +179,7 @@ def device_keypad(
             manual_clock=clock is KeypadClock.MANUAL,
             stdin=sys.stdin,
             stdout=sys.stdout,
+            stderr=sys.stderr,
         )
     except KeypadError as error:
         raise _refused(error) from None
@@ -217,5 +221,19 @@ def _refused(error: Exception) -> typer.Exit:
 
 
 def main() -> None:
-    """The `payg` command."""
-    app()
+    """The `payg` command. A wrong argument is one line on standard error, and exit code 2."""
+    import sys
+
+    from typer.exceptions import TyperException
+
+    try:
+        code = app(sys.argv[1:] or ["--help"], prog_name="payg", standalone_mode=False)
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        command: str = context.command_path if context is not None else "payg"
+        says = " ".join(error.format_message().split())[:_LONGEST_COMPLAINT].rstrip(".")
+        typer.echo(f"payg: {says}; see {command} --help", err=True)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(1)
+    sys.exit(code)

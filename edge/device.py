@@ -15,19 +15,21 @@ from typing import Protocol, cast
 import structlog
 
 from firmware.answer import answer
-from firmware.config import Config
+from firmware.config import Config, ConfigError
 from firmware.controller import Controller
 from firmware.hal import Flash, Hal, Readings
 from firmware.hal.unix import blank_flash, open_flash
 from firmware.link import KEEP_ALIVE_S, Link
 from firmware.mqtt import MqttError
 from firmware.state import provision
+from firmware.store import StoreError
 from protocols.magicbox import wire
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
 CONNECT_TIMEOUT_S = 15.0
 CLOSE_TIMEOUT_S = 1.0
+STORE_RETRY_S = 1.0
 LONGEST_SLEEP_S = 3600.0  # timers of some loops end at a few weeks
 _DAY_S = 86_400
 
@@ -46,8 +48,9 @@ class VirtualDevice:
     """One device in this process. `wall` gives unix seconds, for its sensors; `entropy` its jitter and its
     weather.
 
-    `store` None: a device without a past, whose flash ends with the process. StoreError (firmware.store) for
-    a file that is damaged or another device's.
+    `store` None: a device without a past, whose flash ends with the process. `may_provision`: a missing file
+    makes a new device; without it that is an error, for a device that the back end knows must not begin again
+    from zero. The file is locked while the device is on.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class VirtualDevice:
         host: str,
         port: int,
         store: Path | None,
+        may_provision: bool,
         wall: Callable[[], float],
         entropy: random.Random,
         connect: Connect | None = None,
@@ -69,6 +73,7 @@ class VirtualDevice:
         self._password = password
         self._address = (host, port)
         self._store = store
+        self._may_provision = may_provision
         self._durable = durable
         self._wall = wall
         self._entropy = entropy
@@ -77,11 +82,21 @@ class VirtualDevice:
         self._running: _Running | None = None
 
     async def start(self) -> None:
-        """Power on: start from the store and connect in the background."""
+        """Power on: start from the store and connect in the background.
+
+        StoreError (firmware.store) for a file that is missing, damaged, in use or another device's.
+        """
+        if self._running is not None:
+            raise RuntimeError(f"the device {self.serial} is started already")
         loop = asyncio.get_running_loop()
-        hal = _Hal(self._flash(), loop.time, self._wall, self._entropy.randrange(2**32))
-        controller = Controller(self._config, hal)
-        link = Link(self._config.serial, self._password, controller, self._keep_alive_s)
+        flash = self._flash()
+        try:
+            hal = _Hal(flash, loop.time, self._wall, self._entropy.randrange(2**32))
+            controller = Controller(self._config, hal)
+            link = Link(self._config.serial, self._password, controller, self._keep_alive_s)
+        except (ConfigError, StoreError):
+            flash.close()
+            raise
         connect: Connect = self._connect or loop.create_connection
         self._running = _Running(
             serial=self.serial,
@@ -101,12 +116,16 @@ class VirtualDevice:
             self._running = None
 
     def type_keys(self, digits: str) -> dict[str, object]:
-        """Enter `digits` at the keypad; the answer as firmware.answer has it."""
+        """Enter `digits` at the keypad; the answer as firmware.answer has it.
+
+        StoreError: the store does not take what the entry changed, so there is no answer yet.
+        """
         running = self._started()
-        outcome = running.controller.entry(digits, running.hal.ticks_ms())
-        members = answer(running.controller, outcome)
-        running.turn()
-        return members
+        try:
+            outcome = running.controller.entry(digits, running.hal.ticks_ms())
+            return answer(running.controller, outcome)
+        finally:
+            running.turn()
 
     def snapshot(self) -> dict[str, object]:
         """{"serial","relay","credit_s","state","token_count","online","display"} now."""
@@ -130,7 +149,7 @@ class VirtualDevice:
 
     def _flash(self) -> Flash:
         if self._store is not None:
-            return open_flash(str(self._store), self._config, self._durable)
+            return open_flash(str(self._store), self._config, self._durable, self._may_provision)
         flash = blank_flash()
         provision(self._config, flash)
         return flash
@@ -202,22 +221,33 @@ class _Running:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
-        self.controller.poll(now_ms)
-        self.controller.save()
+        try:
+            self.controller.poll(now_ms)
+            self.controller.save()
+        except StoreError as error:
+            self._store_failed(error)
+        self.hal.flash.close()
 
     def turn(self) -> None:
         """Do what is due, send what is ready, and set the timer for the next deadline."""
+        wait_s = STORE_RETRY_S
+        try:
+            wait_s = self._do() / 1000
+        except StoreError as error:
+            self._store_failed(error)
+        except MqttError as error:
+            self._drop(error)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(min(wait_s, LONGEST_SLEEP_S), self.turn)
+
+    def _do(self) -> int:
         now_ms = self.hal.ticks_ms()
         wait_ms = self.controller.poll(now_ms)
         if self._transport is not None:
-            try:
-                wait_ms = min(wait_ms, self.link.poll(now_ms))
-                self._transport.write(self.link.output())
-            except MqttError as error:
-                self._drop(error)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(min(wait_ms / 1000, LONGEST_SLEEP_S), self.turn)
+            wait_ms = min(wait_ms, self.link.poll(now_ms))
+            self._transport.write(self.link.output())
+        return wait_ms
 
     def opened(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -229,6 +259,8 @@ class _Running:
             self.link.received(data, self.hal.ticks_ms())
         except MqttError as error:
             self._drop(error)
+        except StoreError as error:
+            self._store_failed(error)
         self.turn()
 
     def closed(self, error: Exception | None) -> None:
@@ -237,6 +269,10 @@ class _Running:
         self._was_online = self.link.online
         self.link.closed()
         self._ended.set()
+
+    def _store_failed(self, error: StoreError) -> None:
+        """The controller keeps what is unsaved and tries again at the next turn."""
+        _log.error("device_store_failed", serial=self._serial, reason=str(error))
 
     def _drop(self, error: MqttError) -> None:
         _log.info("device_connection_dropped", serial=self._serial, reason=error.reason)

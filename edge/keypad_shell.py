@@ -1,19 +1,21 @@
 """A keypad on standard input: one entry a line in, one JSON object a line out (`payg device keypad`).
 
 The controller is the firmware's own, its flash a file (or RAM). An answer is written after the state it
-reports is durable, so whoever has read it may kill the process.
+reports is durable, so whoever has read it may kill the process. With the manual clock a line that begins with
+`+` is never an entry: it moves the clock, or is refused on standard error.
 """
 
 import json
 import os
 import select
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TextIO
 
 from firmware.answer import answer
 from firmware.config import Config, ConfigError
 from firmware.controller import Controller
-from firmware.hal import Hal
+from firmware.hal import Flash, Hal
 from firmware.hal.unix import UnixHal, blank_flash, open_flash
 from firmware.state import provision
 from firmware.store import StoreError
@@ -24,7 +26,7 @@ MAX_MOVE_S = 100 * 366 * 86_400  # one move of the manual clock; a century is mo
 
 
 class KeypadError(ValueError):
-    """An argument, or the store, makes no device; the text says what to do instead."""
+    """An argument, or the store, makes no device, or it ended; the text says what to do."""
 
 
 class ManualHal(Hal):
@@ -46,35 +48,98 @@ def run(
     count: int | None,
     store: str | None,
     manual_clock: bool,
-    stdin: TextIO,
-    stdout: TextIO,
+    stdin: TextIO | None,
+    stdout: TextIO | None,
+    stderr: TextIO,
 ) -> int:
     """Answer the entries of `stdin` until it ends; the exit status.
 
     `count` is the highest counter value the device has accepted (None: it accepted nothing). KeypadError
-    before the first line is read.
+    before the first line is read, or when the store, or an input or output, fails.
     """
+    if stdin is None or stdout is None:
+        raise KeypadError(
+            "the entries come on standard input and the answers go to standard output: open both"
+        )
     config = _config(family, secret_hex, starting_code, count)
-    controller, hal = _open(config, store, manual_clock=manual_clock)
-    for line in _lines(stdin, lambda: None if manual_clock else controller.poll(hal.ticks_ms()) / 1000):
-        entry = line.strip()
-        move_s = _move_s(entry) if isinstance(hal, ManualHal) else None
-        if move_s is not None and isinstance(hal, ManualHal):
-            hal.now_ms += move_s * 1000
-            controller.poll(hal.now_ms)
-            controller.save()
-            continue
-        controller.poll(hal.ticks_ms())
-        members = answer(controller, controller.entry(entry, hal.ticks_ms()))
-        controller.save()
-        try:
-            stdout.write(json.dumps(members) + "\n")
-            stdout.flush()
-        except BrokenPipeError:  # nobody reads the answers any more; the state is stored
-            break
-    controller.poll(hal.ticks_ms())
-    controller.save()
+    flash = _flash(config, store)
+    try:
+        shell = _shell(config, flash, store, stdout, stderr, manual_clock=manual_clock)
+        for line in _lines(stdin, shell.wait_s):
+            shell.take(line.strip())
+        shell.end()
+    except _NobodyReads:  # the state is stored
+        pass
+    except StoreError as error:
+        raise KeypadError(str(error)) from None
+    finally:
+        flash.close()
     return 0
+
+
+class _NobodyReads(Exception):
+    """The reader of the answers is gone."""
+
+
+class _Shell:
+    """A controller between lines and answers."""
+
+    def __init__(
+        self, config: Config, flash: Flash, stdout: TextIO, stderr: TextIO, *, manual_clock: bool
+    ) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+        self._manual: ManualHal | None = None
+        self._hal: Hal = UnixHal(flash)
+        if manual_clock:
+            self._hal = self._manual = ManualHal(flash)
+            self._manual.now_ms = 0
+        self._controller = Controller(config, self._hal)
+
+    def wait_s(self) -> float | None:
+        """Do what is due; how long there is nothing more to do."""
+        return None if self._manual else self._controller.poll(self._hal.ticks_ms()) / 1000
+
+    def take(self, line: str) -> None:
+        """Move the clock, or answer an entry."""
+        if self._manual is not None and line.startswith("+"):
+            self._move(self._manual, line)
+            return
+        self._controller.poll(self._hal.ticks_ms())
+        members = answer(self._controller, self._controller.entry(line, self._hal.ticks_ms()))
+        self._controller.save()
+        try:
+            self._stdout.write(json.dumps(members) + "\n")
+            self._stdout.flush()
+        except OSError as error:
+            _forget(self._stdout)
+            if isinstance(error, BrokenPipeError):
+                raise _NobodyReads from None
+            raise KeypadError(f"cannot write the answer: {error.strerror}; the state is stored") from None
+
+    def end(self) -> None:
+        """Store the state."""
+        self._controller.poll(self._hal.ticks_ms())
+        self._controller.save()
+
+    def _move(self, hal: ManualHal, line: str) -> None:
+        move_s = _move_s(line)
+        if move_s is None:
+            self._stderr.write(
+                f"payg: {line[:20]!r} moves no clock: write + and whole seconds up to {MAX_MOVE_S}\n"
+            )
+            return
+        hal.now_ms += move_s * 1000
+        self._controller.poll(hal.now_ms)
+        self._controller.save()
+
+
+def _forget(stdout: TextIO) -> None:
+    """Drop what could not be written, so that the interpreter does not try again when it ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stdout.fileno())
+        os.close(nowhere)
 
 
 def _lines(stdin: TextIO, wait_s: Callable[[], float | None]) -> Iterator[str]:
@@ -89,7 +154,10 @@ def _lines(stdin: TextIO, wait_s: Callable[[], float | None]) -> Iterator[str]:
     while True:
         if not select.select([descriptor], [], [], wait_s())[0]:
             continue
-        data = os.read(descriptor, _READ_BYTES)
+        try:
+            data = os.read(descriptor, _READ_BYTES)
+        except OSError as error:
+            raise KeypadError(f"cannot read standard input: {error.strerror}") from None
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
             yield line.decode("ascii", "replace")  # a byte that is no ASCII is no digit either
@@ -120,27 +188,33 @@ def _config(family: str, secret_hex: str, starting_code: int | None, count: int 
         raise KeypadError(str(error)) from None
 
 
-def _open(config: Config, store: str | None, *, manual_clock: bool) -> tuple[Controller, Hal]:
+def _shell(
+    config: Config, flash: Flash, store: str | None, stdout: TextIO, stderr: TextIO, *, manual_clock: bool
+) -> _Shell:
     try:
-        if store is None:
-            flash = blank_flash()
-            provision(config, flash)
-        else:
-            flash = open_flash(store, config, True)
-        hal = UnixHal(flash)
-        if manual_clock:
-            hal = ManualHal(flash)
-            hal.now_ms = 0
-        return Controller(config, hal), hal
+        return _Shell(config, flash, stdout, stderr, manual_clock=manual_clock)
     except StoreError as error:
-        raise KeypadError(f"{error}; name another file with --store, or remove this one") from None
+        raise KeypadError(f"{store}: {error}; name another file with --store") from None
+
+
+def _flash(config: Config, store: str | None) -> Flash:
+    try:
+        if store is not None:
+            return open_flash(store, config, True, True)
+    except StoreError as error:
+        raise KeypadError(str(error)) from None
     except OSError as error:
-        raise KeypadError(f"cannot use the store {store}: {error.strerror}") from None
+        raise KeypadError(
+            f"cannot use the store {store}: {error.strerror}; name another with --store"
+        ) from None
+    flash = blank_flash()
+    provision(config, flash)
+    return flash
 
 
 def _move_s(entry: str) -> int | None:
     """The seconds of a line like `+3600`; None for any other line."""
     digits = entry[1:]
-    if not entry.startswith("+") or not (digits.isascii() and digits.isdigit()) or len(digits) > 10:
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 10:
         return None
     return int(digits) if int(digits) <= MAX_MOVE_S else None

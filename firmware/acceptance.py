@@ -1,9 +1,11 @@
 """Which tokens are good: counters, windows and used tokens, for both families (spec/openpaygo.md,
 moto_token.md).
 
-`begin` turns typed digits into a `Check`; `Check.step` tries counts until there is a verdict;
-`Counters.accept` books an accepted one. A check can be cut into slices, so that a board feeds its watchdog.
-controller.py grants what was accepted.
+`begin` turns typed digits into a `Check`; `Check.run` tries counts until there is a verdict;
+`Counters.accept` books an accepted one. controller.py grants what was accepted.
+
+A check is not interrupted. Moto costs at most _MOTO_REACH + FORWARD_SYNC hashes; OpenPAYGO one for each count
+up to the last, because a spent token of any age is to be recognised.
 
 A count (Moto: sequence number) is good for
 - any command: ahead of the last one by at most FORWARD (a counter sync: FORWARD_SYNC);
@@ -11,11 +13,14 @@ A count (Moto: sequence number) is good for
 - a counter sync: also behind it by at most BACK_SYNC, unused; it then changes nothing, the counter never goes
 back. Every other genuine token is spent: `already_used`, however old it is (Moto: up to _MOTO_REACH numbers).
 
-The signatures are short (about 19 bits), so the digits of an old token match some other number now and then.
+The signatures are short (about 19 bits), so the digits of one token match some other number now and then.
 What was typed decides in this order: digits of one of the last RECENT accepted tokens are spent; then a good
-number at most NEAR ahead, or behind, is believed; then a spent one; then a good number further ahead. So a
-new token is practically never taken for an old one, and retyping old tokens, which costs no wrong entries,
-gains once in 2^19 / NEAR entries.
+number at most NEAR ahead, or behind, is believed; then a spent one at most SPENT_NEAR back; then a good
+number further ahead; then an older spent one. So a new token that is up to NEAR ahead is never taken for an
+old one, one further ahead once in 2^19 / SPENT_NEAR = 2,048 tokens. Retyping old tokens, which costs no wrong
+entries, gains once in 2^19 / NEAR = 32,768 entries, and with tokens more than SPENT_NEAR back once in 2^19 /
+FORWARD = 8,192; each of them is good for that once (RECENT, and then it is spent). A stranger's guesses gain
+no more than before: `guess_chance` believes all of FORWARD in any case.
 """
 
 import struct
@@ -29,6 +34,7 @@ FORWARD_SYNC = 100
 BACK = 15
 BACK_SYNC = 63
 NEAR = 16  # OpenPAYGO's additive tokens take every second count, so eight tokens
+SPENT_NEAR = 256  # most of a year of tokens; who retypes an older SMS is rarer than who lost some tokens
 RECENT = 16  # accepted numbers kept, 64 bytes of the store; whoever retypes an SMS does it soon
 
 ADDITIVE = (wire.TOKEN_COMMAND_ADD_TIME, wire.TOKEN_COMMAND_UNLOCK_RELATIVE)
@@ -128,31 +134,41 @@ class Counters:
 
 
 class Check:
-    """The search for the count of one typed token; `step` until it is done, then read the rest."""
+    """The search for the count of one typed token; `run` it, then read the rest."""
 
-    __slots__ = ("_counters", "_far", "_scan", "_spent", "command", "count", "number", "payload", "result")
+    __slots__ = (
+        "_counters",
+        "_far",
+        "_old",
+        "_scan",
+        "_spent",
+        "command",
+        "count",
+        "number",
+        "payload",
+        "result",
+    )
 
     def __init__(self, scan: "_MotoScan | _OpenPaygoScan", counters: Counters):
         self._scan = scan
         self._counters = counters
         self._far = -1
         self._spent = -1
+        self._old = -1
         self.number = scan.number
         self.payload = scan.payload
         self.command = wire.TOKEN_COMMAND_NONE
         self.count = 0
         self.result = wire.RESULT_INVALID
 
-    def step(self, tries: int) -> bool:
-        """Try at most `tries` counts, one hash each; True when there is a verdict."""
-        for _ in range(tries):
-            count = self._scan.advance()
-            if count < 0:
-                self._decide()
-                return True
+    def run(self) -> None:
+        """Try the counts until there is a verdict, one hash each."""
+        count = self._scan.advance()
+        while count >= 0:
             if self._scan.matches() and self._found(count):
-                return True
-        return False
+                return
+            count = self._scan.advance()
+        self._decide()
 
     def _found(self, count: int) -> bool:
         last = self._counters.last
@@ -164,8 +180,10 @@ class Check:
                 self._end(wire.RESULT_ACCEPTED, count)
                 return True
             self._far = count
-        elif count <= last:
+        elif last - SPENT_NEAR <= count <= last:
             self._spent = count
+        elif count < last:
+            self._old = count
         return False
 
     def _decide(self) -> None:
@@ -173,6 +191,8 @@ class Check:
             self._end(wire.RESULT_ALREADY_USED, self._spent)
         elif self._far >= 0:
             self._end(wire.RESULT_ACCEPTED, self._far)
+        elif self._old >= 0:
+            self._end(wire.RESULT_ALREADY_USED, self._old)
 
     def _end(self, result: int, count: int) -> None:
         self.result = result

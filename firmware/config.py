@@ -44,13 +44,13 @@ class Config:
         status_interval_s: int = STATUS_INTERVAL_S,
     ):
         """ConfigError for an argument that makes no device."""
-        self.serial = serial
-        self.family = _family(family)
+        self.serial = text(serial, "the serial")
+        self.family = _family(text(family, "the token family"))
         self.secret = secret
         self.link_key = link_key
-        self.last_count = last_count
-        self.encrypted = encrypted
-        self.status_interval_s = status_interval_s
+        self.last_count = whole(last_count, "the count")
+        self.encrypted = flag(encrypted, "encrypted")
+        self.status_interval_s = whole(status_interval_s, "the status interval")
         self.starting_code = 0
         if not secret:
             raise ConfigError("the secret must have at least one byte")
@@ -64,6 +64,8 @@ class Config:
         limit = openpaygo.MAX_COUNT if is_openpaygo else moto.MAX_SEQUENCE_NUMBER
         if last_count > limit:
             raise ConfigError("the count must be at most %d" % limit)
+        if last_count < -1:
+            raise ConfigError("the count must be 0 or more, or -1 for a device that accepted nothing")
 
     def _check_openpaygo(self, starting_code: int | None) -> None:
         if len(self.secret) != openpaygo.SECRET_SIZE:
@@ -73,9 +75,30 @@ class Config:
             )
         if starting_code is None:
             starting_code = openpaygo.derive_starting_code(self.secret)
-        if not 0 <= starting_code <= openpaygo.MAX_STARTING_CODE:
+        if not 0 <= whole(starting_code, "the starting code") <= openpaygo.MAX_STARTING_CODE:
             raise ConfigError("the starting code must be 0 to %d" % openpaygo.MAX_STARTING_CODE)
         self.starting_code = starting_code
+
+
+def whole(value: object, name: str) -> int:
+    """A setting that is a whole number; ConfigError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError("%s must be a whole number" % name)
+    return value
+
+
+def flag(value: object, name: str) -> bool:
+    """A setting that is true or false; ConfigError for anything else."""
+    if not isinstance(value, bool):
+        raise ConfigError("%s must be true or false" % name)
+    return value
+
+
+def text(value: object, name: str) -> str:
+    """A setting that is text; ConfigError for anything else."""
+    if not isinstance(value, str):
+        raise ConfigError("%s must be text" % name)
+    return value
 
 
 def _family(name: str) -> int:

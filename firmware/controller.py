@@ -3,7 +3,9 @@
 A shell (main.py on a board, edge/device.py on a host) calls `key`, `entry`, `receive` when something happens
 and `poll` at the deadline that `poll` named, each with the HAL's milliseconds. What they change goes the same
 way every time: the clocks are advanced, the parts of the State change, the State is stored, and only then the
-relay switches and something is shown or sent. link.py carries the frames.
+relay switches and something is shown or sent. A save that fails is a StoreError: the change is kept in RAM,
+`unsaved`, and every later call saves first; nothing else happens until one succeeds. link.py carries the
+frames.
 """
 
 from firmware import acceptance, commands, ui
@@ -13,10 +15,8 @@ from firmware.hal import Hal
 from firmware.reporter import ALARM_KEYPAD_CLOSED, ALARM_KEYPAD_PAUSED, Reporter
 from firmware.state import State
 from firmware.store import Store, StoreError
-from firmware.throttle import CLOSED_MS
 from protocols.magicbox import wire
 
-SLICE = 64  # tries of a token check between two looks at the clock
 ENTRY_TIMEOUT_MS = 30_000  # half-typed digits are forgotten
 MAX_ENTRY_DIGITS = 20  # the longest token: extended, in restricted digits
 MAX_BODY = 512  # bytes of records a frame: small enough for a board's heap
@@ -24,7 +24,7 @@ MAX_BODY = 512  # bytes of records a frame: small enough for a board's heap
 
 class Outcome:
     """The answer to one entry. `command` and `payload` are what the token said (TOKEN_COMMAND_NONE: nothing
-    readable); `retry_in_s` is None unless locked for a time."""
+    readable); `retry_in_s` is None unless locked."""
 
     __slots__ = ("command", "payload", "result", "retry_in_s")
 
@@ -49,6 +49,7 @@ class Controller:
         "_state",
         "_status_at_ms",
         "_store",
+        "_unsaved",
         "display",
         "last_refusal",
         "refused_frames",
@@ -66,9 +67,10 @@ class Controller:
         self._state = State(config, now_ms)
         stored = self._store.load()
         if stored is None:
-            raise StoreError("the store is blank or damaged: provision the device")
+            raise StoreError("the store is blank or damaged")
         self._state.unpack(stored)
         self.reporter = Reporter(self._state.uplink, now_ms)
+        self._unsaved = False
         self._keys = ""
         self._entry_ends_ms = 0
         self._show_ends_ms = 0
@@ -105,6 +107,11 @@ class Controller:
         """Seconds left as of the last call; credit.NO_LIMIT_S when PAYG is disabled."""
         return self._state.credit.left_s()
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether something must be stored before anything leaves; only a successful save ends it."""
+        return self._unsaved or self._state.uplink.dirty or self._state.channel.dirty
+
     def key(self, key: str, now_ms: int) -> Outcome | None:
         """A key of the keypad: digits, `*` starts over, `#` enters; the outcome of an entry."""
         self._entry_ends_ms = now_ms + ENTRY_TIMEOUT_MS
@@ -119,15 +126,18 @@ class Controller:
     def entry(self, typed: str, now_ms: int) -> Outcome:
         """One whole entry, bare or as `*...#`, spaces ignored. An empty one is invalid but no wrong entry."""
         self._advance(now_ms)
+        self._save_what_is_unsaved()
         outcome = self._enter(_digits(typed))
-        wait_ms = self._state.throttle.wait_ms()
-        self._show(*ui.result_lines(outcome.result, self._state_code(), self.credit_s, wait_ms))
+        wait_ms = self._wait_ms()
+        closed = self._state.throttle.closed
+        self._show(*ui.result_lines(outcome.result, self._state_code(), self.credit_s, wait_ms, closed))
         self._show_ends_ms = now_ms + ui.SHOW_RESULT_MS
         return outcome
 
     def receive(self, frame: bytes, now_ms: int) -> bool:
         """A frame from the back end; False when it was refused (`last_refusal`) and nothing changed."""
         self._advance(now_ms)
+        self._save_what_is_unsaved()
         try:
             records = self._state.channel.open(frame)
         except wire.WireError as refusal:
@@ -142,7 +152,7 @@ class Controller:
     def poll(self, now_ms: int) -> int:
         """Do what is due; ms until the next deadline, at least 1."""
         self._advance(now_ms)
-        if self._state_code() != self.status or now_ms >= self._save_at_ms:
+        if self.unsaved or self._state_code() != self.status or now_ms >= self._save_at_ms:
             self._commit()
         if now_ms >= self._status_at_ms:
             self.report_status()
@@ -160,15 +170,17 @@ class Controller:
         if not state.uplink.is_due(now_ms):
             return None
         self._advance(now_ms)
-        body = state.uplink.take_body(now_ms, MAX_BODY)
         state.channel.reserve()
-        if state.uplink.dirty or state.channel.dirty:
-            self.save()
+        self._save_what_is_unsaved()
+        body = state.uplink.take_body(now_ms, MAX_BODY)
+        self._save_what_is_unsaved()  # its GAPs may have taken numbers
         return state.channel.seal(body)
 
     def save(self) -> None:
-        """Store the state as of the last call."""
+        """Store the state as of the last call; StoreError leaves it unsaved."""
+        self._unsaved = True
         self._store.save(self._state.pack())
+        self._unsaved = False
         self._state.uplink.dirty = False
         self._state.channel.dirty = False
         self._save_s = next_save_s(self._save_s)
@@ -207,11 +219,9 @@ class Controller:
         self._state.throttle.advance(passed_ms, self._powered_s())
 
     def _enter(self, digits: str) -> Outcome:
-        throttle = self._state.throttle
-        wait_ms = throttle.wait_ms()
+        wait_ms = self._wait_ms()
         if wait_ms:
-            retry_in_s = None if wait_ms == CLOSED_MS else (wait_ms + 999) // 1000
-            return Outcome(wire.RESULT_LOCKED, retry_in_s=retry_in_s)
+            return Outcome(wire.RESULT_LOCKED, retry_in_s=(wait_ms + 999) // 1000)
         if not digits:
             return Outcome(wire.RESULT_INVALID)
         check = self._check(digits)
@@ -229,13 +239,14 @@ class Controller:
         config = self._config
         state = self._state
         check = acceptance.begin(config.family, config.secret, state.starting_code, state.counters, digits)
-        while check is not None and not check.step(SLICE):
-            pass
+        if check is not None:
+            check.run()
         return check
 
     def _book(self, check: acceptance.Check, source: int) -> None:
-        """Grant an accepted token, and keep its event."""
+        """Grant an accepted token, and keep its event. Not yet saved."""
         state = self._state
+        self._unsaved = True
         state.counters.accept(check.command, check.count, check.number)
         if self._config.family == wire.FAMILY_MOTO and check.command == wire.TOKEN_COMMAND_COUNTER_SYNC:
             state.counters.jump(check.payload)
@@ -247,10 +258,10 @@ class Controller:
         throttle = self._state.throttle
         throttle.wrong(could_be_token)
         self._report_token(wire.SOURCE_KEYPAD, wire.RESULT_INVALID, wire.TOKEN_COMMAND_NONE, 0)
-        wait_ms = throttle.wait_ms()
-        if wait_ms:
-            kind = ALARM_KEYPAD_CLOSED if wait_ms == CLOSED_MS else ALARM_KEYPAD_PAUSED
-            self.reporter.alarm(kind, max(wait_ms, 0) // 1000)
+        if throttle.closed:
+            self.reporter.alarm(ALARM_KEYPAD_CLOSED, 0)
+        elif throttle.pause_ms:
+            self.reporter.alarm(ALARM_KEYPAD_PAUSED, throttle.pause_ms // 1000)
         self.save()
 
     def _report_token(self, source: int, result: int, command: int, payload: int) -> None:
@@ -258,7 +269,13 @@ class Controller:
         self.reporter.token(said, self.token_count, self.credit_s)
 
     def _commit(self) -> None:
-        """Store, then switch the relay and report when the device's state is another."""
+        """Store, then switch the relay and report when the device's state is another.
+
+        Only off needs no store: used-up credit gives no light while saves fail.
+        """
+        if self.relay and not self._state.credit.is_on():
+            self.relay = False
+            self._hal.set_relay(False)
         self.save()
         code = self._state_code()
         if code == self.status:
@@ -275,6 +292,13 @@ class Controller:
         if credit.disabled:
             return wire.STATE_PAYG_DISABLED
         return wire.STATE_ACTIVE if credit.is_on() else wire.STATE_EXPIRED
+
+    def _save_what_is_unsaved(self) -> None:
+        if self.unsaved:
+            self._commit()
+
+    def _wait_ms(self) -> int:
+        return self._state.throttle.wait_ms(self._state.credit.powered_ms)
 
     def _powered_s(self) -> int:
         return self._state.credit.powered_ms // 1000

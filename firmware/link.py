@@ -7,12 +7,14 @@ A shell calls `opened` when its transport stands, `received` with what came, `po
 next one leaves after the broker has acknowledged the last.
 """
 
+from firmware.config import ConfigError
 from firmware.controller import Controller
-from firmware.mqtt import Acknowledged, Client, Connected, MqttError, Publication, Subscribed
+from firmware.mqtt import NOTHING_DUE_MS, Acknowledged, Client, Connected, MqttError, Publication, Subscribed
+from firmware.store import StoreError
 from protocols import topics
 
 KEEP_ALIVE_S = 60
-NO_CLIENT_MS = 3_600_000  # nothing of the link's is due while there is no connection
+MAX_KEEP_ALIVE_S = 65_535  # 16 bits of the login
 
 
 class Link:
@@ -29,6 +31,9 @@ class Link:
     )
 
     def __init__(self, serial: str, password: str, controller: Controller, keep_alive_s: int = KEEP_ALIVE_S):
+        """ConfigError for a keep-alive that MQTT has not; 0: no pings."""
+        if not 0 <= keep_alive_s <= MAX_KEEP_ALIVE_S:
+            raise ConfigError("the keep-alive must be 0 to %d s" % MAX_KEEP_ALIVE_S)
         self._serial = serial
         self._password = password
         self._controller = controller
@@ -48,25 +53,22 @@ class Link:
         self._client.open(topics.state(self._serial), self._state("offline"), now_ms)
 
     def received(self, data: bytes, now_ms: int) -> None:
+        """Do what arrived, all of it; then StoreError when the store did not take a part."""
         if self._client is None:
             raise MqttError("not_open")
+        failure = None
         for event in self._client.received(data, now_ms):
-            if isinstance(event, Connected):
-                self._client.subscribe(topics.down(self._serial), now_ms)
-            elif isinstance(event, Subscribed):
-                self._subscribed = True
-                self._controller.uplink.rewind()
-                self._client.publish(topics.state(self._serial), self._state("online"), now_ms, retain=True)
-            elif isinstance(event, Acknowledged):
-                if event.packet_id == self._in_flight:
-                    self._in_flight = 0
-            else:
-                self._publication(event, now_ms)
+            try:
+                self._event(self._client, event, now_ms)
+            except StoreError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     def poll(self, now_ms: int) -> int:
         """Send what is due; ms until the next call."""
         if self._client is None:
-            return NO_CLIENT_MS
+            return NOTHING_DUE_MS
         if self._subscribed and not self._in_flight:
             frame = self._controller.take_frame(now_ms)
             if frame is not None:
@@ -92,6 +94,24 @@ class Link:
         if self._client is not None and self._subscribed:
             self._client.publish(topics.state(self._serial), self._state("offline"), now_ms, retain=True)
             self._client.close(now_ms)
+
+    def _event(
+        self,
+        client: Client,
+        event: "Connected | Subscribed | Acknowledged | Publication",
+        now_ms: int,
+    ) -> None:
+        if isinstance(event, Connected):
+            client.subscribe(topics.down(self._serial), now_ms)
+        elif isinstance(event, Subscribed):
+            self._subscribed = True
+            self._controller.uplink.rewind()
+            client.publish(topics.state(self._serial), self._state("online"), now_ms, retain=True)
+        elif isinstance(event, Acknowledged):
+            if event.packet_id == self._in_flight:
+                self._in_flight = 0
+        else:
+            self._publication(event, now_ms)
 
     def _publication(self, publication: Publication, now_ms: int) -> None:
         if publication.topic == topics.down(self._serial):

@@ -3,20 +3,23 @@
     micropython firmware/main.py CONFIG.json        (or python -m firmware.main CONFIG.json)
 
 CONFIG holds one JSON object: host, port, serial, secret and link_key (hex), password, store (the file of the
-flash), and optionally family, starting_code, last_count, encrypted, status_interval_s, keep_alive_s. Keypad
-entries are the lines of standard input. Standard output tells what changes, one JSON object a line: the
-device's state ({"serial","relay","credit_s","state","token_count","online","display"}), the answer to each
-entry ({"result",...}), and why a connection ended ({"disconnected"}).
+flash), and optionally family, starting_code, last_count, encrypted, status_interval_s, keep_alive_s, and
+provision: true makes a new device when the store is missing; without it that is an error, for a device in
+use must not begin again from zero. Keypad entries are the lines of standard input. Standard output tells what
+changes, one JSON object a line: the device's state ({"serial","relay","credit_s","state","token_count",
+"online","display"}), the answer to each entry ({"result",...}), why a connection ended ({"disconnected"}),
+and that the store did not take a change ({"store_failed"}), which is tried again.
 """
 
 import json
 import os
 import select
 import sys
+import time
 
 import firmware.mqtt  # the module that takes most memory to compile comes while the heap is empty
 from firmware.answer import answer
-from firmware.config import STATUS_INTERVAL_S, Config, ConfigError
+from firmware.config import STATUS_INTERVAL_S, Config, ConfigError, flag, text, whole
 from firmware.controller import Controller
 from firmware.hal.unix import UnixHal, open_flash
 from firmware.hal.unix_net import Lines, Tcp
@@ -27,6 +30,7 @@ from protocols.magicbox import wire
 FIRST_RETRY_MS = 1_000
 LONGEST_RETRY_MS = 60_000
 CONNECT_TIMEOUT_MS = 15_000
+STORE_RETRY_S = 1
 CLOSED_SETTLE_MS = 1_000  # after a lost connection: access points want a pause before the next try
 
 
@@ -35,12 +39,14 @@ class Program:
 
     def __init__(self, settings: "dict[str, object]"):
         config = config_from(settings)
-        self._host = str(settings["host"])
-        self._port = int(str(settings["port"]))
-        self._hal = UnixHal(open_flash(str(settings["store"]), config, True))
+        self._host = text(settings["host"], "host")
+        self._port = whole(settings["port"], "port")
+        keep_alive_s = whole(settings.get("keep_alive_s", KEEP_ALIVE_S), "keep_alive_s")
+        password = text(settings["password"], "password")
+        may_provision = flag(settings.get("provision", False), "provision")
+        self._hal = UnixHal(open_flash(text(settings["store"], "store"), config, True, may_provision))
         self._controller = Controller(config, self._hal)
-        keep_alive_s = int(str(settings.get("keep_alive_s", KEEP_ALIVE_S)))
-        self._link = Link(config.serial, str(settings["password"]), self._controller, keep_alive_s)
+        self._link = Link(config.serial, password, self._controller, keep_alive_s)
         self._serial = config.serial
         self._poller = select.poll()
         self._lines = Lines(self._poller)
@@ -57,14 +63,17 @@ class Program:
     def turn(self) -> None:
         """One round: what is due, then wait for the next deadline or for something to happen."""
         now_ms = self._hal.ticks_ms()
-        wait_ms = self._controller.poll(now_ms)
         try:
+            wait_ms = self._controller.poll(now_ms)
             wait_ms = min(wait_ms, self._drive(now_ms))
             self._tell()
             for ready in self._poller.poll(wait_ms):
                 self._handle(ready[0])
         except (OSError, firmware.mqtt.MqttError) as error:
             self._disconnected(str(error))
+        except StoreError as error:
+            _write({"store_failed": str(error)})
+            time.sleep(STORE_RETRY_S)  # whatever came or is due, the store comes first
 
     def _drive(self, now_ms: int) -> int:
         """Connect, send, give up; ms until the next look."""
@@ -133,19 +142,21 @@ class Program:
 
 def config_from(settings: "dict[str, object]") -> Config:
     """The device that a JSON object describes; ConfigError says what it lacks."""
+    if not isinstance(settings, dict):  # pyright: ignore[reportUnnecessaryIsInstance] - it comes from a file
+        raise ConfigError("the configuration must be one JSON object")
     for name in ("host", "port", "serial", "secret", "link_key", "password", "store"):
         if name not in settings:
             raise ConfigError("the configuration needs %s" % name)
     code = settings.get("starting_code")
     return Config(
-        serial=str(settings["serial"]),
-        family=str(settings.get("family", "moto")),
+        serial=text(settings["serial"], "serial"),
+        family=text(settings.get("family", "moto"), "family"),
         secret=_from_hex(settings, "secret"),
         link_key=_from_hex(settings, "link_key"),
-        starting_code=None if code is None else int(str(code)),
-        last_count=int(str(settings.get("last_count", -1))),
-        encrypted=bool(settings.get("encrypted", True)),
-        status_interval_s=int(str(settings.get("status_interval_s", STATUS_INTERVAL_S))),
+        starting_code=None if code is None else whole(code, "starting_code"),
+        last_count=whole(settings.get("last_count", -1), "last_count"),
+        encrypted=flag(settings.get("encrypted", True), "encrypted"),
+        status_interval_s=whole(settings.get("status_interval_s", STATUS_INTERVAL_S), "status_interval_s"),
     )
 
 
@@ -164,7 +175,9 @@ def main(arguments: "list[str]") -> int:
 
 def _from_hex(settings: "dict[str, object]", name: str) -> bytes:
     try:
-        return bytes.fromhex(str(settings[name]))
+        return bytes.fromhex(text(settings[name], name))
+    except ConfigError:
+        raise
     except ValueError:
         raise ConfigError("%s must be hex" % name) from None
 
@@ -176,8 +189,8 @@ def _write(line: "dict[str, object]") -> None:
         flush()
 
 
-def _complain(text: str) -> int:
-    sys.stderr.write("payg firmware: " + text + "\n")
+def _complain(reason: str) -> int:
+    sys.stderr.write("payg firmware: " + reason + "\n")
     return 2
 
 

@@ -11,6 +11,8 @@ import struct
 MAX_PACKET = 4096  # bytes of one packet received: a frame is below 1 kB, and a board's heap is small
 REPLY_TIMEOUT_MS = 20_000  # for CONNACK, SUBACK, PUBACK and PINGRESP
 
+NOTHING_DUE_MS = 3_600_000
+
 _CONNACK = 2
 _PUBLISH = 3
 _PUBACK = 4
@@ -67,6 +69,7 @@ class Client:
 
     __slots__ = (
         "_client_id",
+        "_failure",
         "_input",
         "_keep_alive_ms",
         "_next_id",
@@ -78,10 +81,11 @@ class Client:
     )
 
     def __init__(self, client_id: str, password: str, keep_alive_s: int):
-        """The user name is the client id (DESIGN.md, Devices)."""
+        """The user name is the client id (DESIGN.md, Devices). `keep_alive_s` 0: no pings."""
         self._client_id = client_id
         self._password = password
         self._keep_alive_ms = keep_alive_s * 1000
+        self._failure: MqttError | None = None
         self._input = b""
         self._output = b""
         self._next_id = 1
@@ -118,37 +122,59 @@ class Client:
     def received(
         self, data: bytes, now_ms: int
     ) -> "list[Connected | Subscribed | Acknowledged | Publication]":
-        """The events in what arrived; MqttError for bytes that no broker sends us, whatever they are."""
+        """The events in what arrived; MqttError for bytes that no broker sends us, whatever they are.
+
+        What came before such bytes is still given; then the next call raises.
+        """
+        self._check()
         self._input += data
         events: list[Connected | Subscribed | Acknowledged | Publication] = []
-        while True:
-            length, start = _remaining_length(self._input)
-            if length < 0 or len(self._input) < start + length:
-                return events
-            head = self._input[0]
-            body = self._input[start : start + length]
-            self._input = self._input[start + length :]
-            event = self._packet(head, body, now_ms)
-            if event is not None:
-                events.append(event)
+        try:
+            self._read(events, now_ms)
+        except MqttError as error:
+            self._failure = error
+            if not events:
+                raise
+        return events
 
     def poll(self, now_ms: int) -> int:
         """Keep the connection alive; ms until the next call. MqttError when the broker does not answer."""
+        self._check()
         if self._replies and min(self._replies.values()) <= now_ms:
             raise MqttError("timeout")
-        if self.connected and now_ms - self._sent_ms >= self._keep_alive_ms // 2:
+        if self._ping_at_ms(now_ms) <= now_ms:
             self._send(0xC0, b"", now_ms)
             self._expect(_PINGRESP, 0, now_ms)
-        deadlines = list(self._replies.values())
-        if self.connected:
-            deadlines.append(self._sent_ms + self._keep_alive_ms // 2)
-        return max(min(deadlines) - now_ms, 1) if deadlines else self._keep_alive_ms
+        return max(min([self._ping_at_ms(now_ms)] + list(self._replies.values())) - now_ms, 1)
 
     def output(self) -> bytes:
         """What to send; it is yours now."""
         output = self._output
         self._output = b""
         return output
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _ping_at_ms(self, now_ms: int) -> int:
+        """When the next ping is due; none while one is not answered."""
+        if not self.connected or not self._keep_alive_ms or _PINGRESP << 16 in self._replies:
+            return now_ms + NOTHING_DUE_MS
+        return self._sent_ms + self._keep_alive_ms // 2
+
+    def _read(self, events: "list[Connected | Subscribed | Acknowledged | Publication]", now_ms: int) -> None:
+        """Take the whole packets off the input."""
+        while True:
+            length, start = _remaining_length(self._input)
+            if length < 0 or len(self._input) < start + length:
+                return
+            head = self._input[0]
+            body = self._input[start : start + length]
+            self._input = self._input[start + length :]
+            event = self._packet(head, body, now_ms)
+            if event is not None:
+                events.append(event)
 
     def _packet(
         self, head: int, body: bytes, now_ms: int

@@ -27,7 +27,7 @@ _BLANK = b"\xff" * PAGE_SIZE
 
 
 class StoreError(Exception):
-    """The store cannot be used; the text says why. Nothing was changed."""
+    """The store cannot be used, or did not take a record; the text says why. The last good record stands."""
 
 
 class Store:
@@ -62,17 +62,20 @@ class Store:
         return payload
 
     def save(self, payload: bytes) -> None:
-        """Make `payload` the state; when it returns, the state is durable."""
+        """Make `payload` the state; when it returns, the state is durable. After StoreError: try again."""
         if len(payload) > MAX_PAYLOAD:
             raise StoreError("a record has at most %d bytes, not %d" % (MAX_PAYLOAD, len(payload)))
         page = self._next_page % self._pages
         block, offset = _place(page)
-        if offset == 0:
-            self._flash.ioctl(IOCTL_ERASE, block)
         checked = struct.pack(">I", self.sequence) + payload
         crc = binascii.crc32(checked) & 0xFFFFFFFF
         head = struct.pack(_HEADER, _MAGIC, len(payload), self.sequence, crc)
-        self._flash.writeblocks(block, head + payload, offset)
+        try:
+            if offset == 0:
+                self._flash.ioctl(IOCTL_ERASE, block)
+            self._flash.writeblocks(block, head + payload, offset)
+        except OSError as error:
+            raise StoreError("the store cannot be written: %s" % error) from None
         self.sequence += 1
         self._next_page = page + 1
 
@@ -86,7 +89,10 @@ class Store:
 
     def _read(self, page: int, page_bytes: bytearray) -> None:
         block, offset = _place(page)
-        self._flash.readblocks(block, page_bytes, offset)
+        try:
+            self._flash.readblocks(block, page_bytes, offset)
+        except OSError as error:
+            raise StoreError("the store cannot be read: %s" % error) from None
 
 
 def _place(page: int) -> tuple[int, int]:

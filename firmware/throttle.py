@@ -12,8 +12,9 @@ after a good token too. It is filled with CAPACITY at provisioning and by one en
 - with an accepted token, at most every TOKEN_REFILL_S,
 - with a sealed TOKEN command when it is used up, at most every REOPEN_S.
 In ten years that makes 60 + 20 + 31 + 21 = 132, and 1 % more for guesses that happen to be spent tokens and
-cost nothing: 134 (`stranger_chance` counts again from the constants). Used up, the keypad is closed until a
-sealed TOKEN command: the operator hears an alarm and knows the customer.
+cost nothing: 134 (`stranger_chance` counts again from the constants). Used up, the keypad is closed until the
+next refill: by time, or at once by a sealed TOKEN command, for the operator hears an alarm and knows the
+customer. A locked keypad always says in how many seconds it opens, whatever it is that shuts it.
 """
 
 import struct
@@ -31,22 +32,19 @@ TOKEN_REFILL_S = 120 * _DAY_S
 REOPEN_S = 180 * _DAY_S
 TEN_YEARS_S = 3_653 * _DAY_S
 
-CLOSED_MS = -1  # no time opens the keypad
-
-_FORMAT = ">BIBBQQQ"
+_FORMAT = ">BIBxQQQ"
 THROTTLE_SIZE = 31
 
 
 class Throttle:
     """Pause and budget of one keypad; the marks say from when on each refill is due, in s of uptime."""
 
-    __slots__ = ("_reopen_s", "_time_refill_s", "_token_refill_s", "budget", "closed", "errors", "pause_ms")
+    __slots__ = ("_reopen_s", "_time_refill_s", "_token_refill_s", "budget", "errors", "pause_ms")
 
     def __init__(self):
         self.errors = 0
         self.pause_ms = 0
         self.budget = CAPACITY
-        self.closed = False
         self._time_refill_s = TIME_REFILL_S
         self._token_refill_s = 0
         self._reopen_s = 0
@@ -54,19 +52,25 @@ class Throttle:
     def pack(self) -> bytes:
         marks = (self._time_refill_s, self._token_refill_s, self._reopen_s)
         pause_s = (self.pause_ms + 999) // 1000
-        return struct.pack(_FORMAT, self.errors, pause_s, self.budget, self.closed, *marks)
+        return struct.pack(_FORMAT, self.errors, pause_s, self.budget, *marks)
 
     def unpack(self, data: bytes) -> None:
-        self.errors, pause_s, self.budget, closed, time_s, token_s, reopen_s = struct.unpack(_FORMAT, data)
+        self.errors, pause_s, self.budget, time_s, token_s, reopen_s = struct.unpack(_FORMAT, data)
         self.pause_ms = pause_s * 1000
-        self.closed = bool(closed)
         self._time_refill_s = time_s
         self._token_refill_s = token_s
         self._reopen_s = reopen_s
 
-    def wait_ms(self) -> int:
-        """How long the keypad stays shut: 0, ms, or CLOSED_MS."""
-        return CLOSED_MS if self.closed else self.pause_ms
+    @property
+    def closed(self) -> bool:
+        """Whether the budget is used up."""
+        return self.budget == 0
+
+    def wait_ms(self, powered_ms: int) -> int:
+        """How long the keypad stays shut: 0, or ms of uptime; `powered_ms` is the uptime as of `advance`."""
+        if not self.closed:
+            return self.pause_ms
+        return max(self.pause_ms, self._time_refill_s * 1000 - powered_ms)
 
     def advance(self, passed_ms: int, powered_s: int) -> None:
         """Let the pause run off, and refill by time."""
@@ -83,7 +87,6 @@ class Throttle:
             self.pause_ms = min(FIRST_PAUSE_S << doublings, LONGEST_PAUSE_S) * 1000
         if could_be_token:
             self.budget -= 1
-            self.closed = self.budget == 0
 
     def accepted(self, powered_s: int) -> None:
         """Book an accepted token."""
@@ -94,11 +97,10 @@ class Throttle:
             self._refill()
 
     def reopen(self, powered_s: int) -> None:
-        """Open a closed keypad after an accepted sealed command, unless the last time was within REOPEN_S."""
-        if self.closed and self.budget == 0 and powered_s >= self._reopen_s:
+        """Open a closed keypad after an accepted sealed command, at most every REOPEN_S."""
+        if self.closed and powered_s >= self._reopen_s:
             self._reopen_s = powered_s + REOPEN_S
             self._refill()
-        self.closed = self.budget == 0
 
     def _refill(self) -> None:
         self.budget = min(self.budget + 1, CAPACITY)

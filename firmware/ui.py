@@ -1,6 +1,5 @@
 """What the display says: two lines of at most 16 characters."""
 
-from firmware.throttle import CLOSED_MS
 from protocols.magicbox import wire
 
 SHOW_RESULT_MS = 5_000  # then the idle lines return
@@ -17,14 +16,14 @@ def idle_lines(state: int, left_s: int) -> tuple[str, str]:
     return "CREDIT", left_text(left_s)
 
 
-def result_lines(result: int, state: int, left_s: int, wait_ms: int) -> tuple[str, str]:
-    """The answer to an entry; `wait_ms` is the throttle's (CLOSED_MS: no time opens the keypad)."""
+def result_lines(result: int, state: int, left_s: int, wait_ms: int, closed: bool) -> tuple[str, str]:
+    """The answer to an entry; `wait_ms` and `closed` are the throttle's."""
     if result == wire.RESULT_ACCEPTED:
         return "ACCEPTED", idle_lines(state, left_s)[1]
     if result == wire.RESULT_ALREADY_USED:
         return "ALREADY USED", idle_lines(state, left_s)[1]
     if result == wire.RESULT_LOCKED:
-        return "LOCKED", "CALL SUPPORT" if wait_ms == CLOSED_MS else "WAIT %d MIN" % -(-wait_ms // 60_000)
+        return "LOCKED", "CALL SUPPORT" if closed else "WAIT %d MIN" % -(-wait_ms // 60_000)
     return "INVALID", ""
 
 

@@ -99,7 +99,8 @@ class Uplink:
         self._telemetry.append(wire.encode_records([record]))
 
     def keep(self, record: wire.Record) -> None:
-        """Store `record` with the next save until it is acknowledged."""
+        """Store `record` until it is acknowledged; it leaves only after the save."""
+        self.dirty = True
         self._kept.append(wire.encode_records([record]))
         while self._kept_bytes() > KEPT_BYTES:
             self._lose(self._kept.pop(0))

@@ -3,7 +3,8 @@
 GET  /devices                     every device as its snapshot
 GET  /devices/{serial}            one; the serial percent-encoded
 POST /devices/{serial}/keypad     {"keys": "123 456 789"} -> what the controller answered
-All with header X-API-Key: whoever types can use up a device's wrong entries.
+All with header X-API-Key: whoever types can use up a device's wrong entries. Every answer is JSON, an error
+{"error": what to do}.
 """
 
 import hmac
@@ -13,7 +14,10 @@ from typing import Protocol
 
 from aiohttp import web
 
-MAX_BODY = 4096  # a keypad entry is at most 22 keys
+from firmware.store import StoreError
+
+MAX_BODY = 4096  # bytes; a keypad entry is at most 22 keys
+MAX_KEYS = 64  # the longest entry with a space after every key
 JsonObject = dict[str, object]
 
 
@@ -45,7 +49,18 @@ def make_app(devices: Mapping[str, PanelDevice], api_key: str) -> web.Applicatio
         key = request.headers.get("X-API-Key", "")
         if not hmac.compare_digest(key.encode("utf-8", "surrogateescape"), api_key.encode()):
             raise _error(401, "header X-API-Key: the panel's key of credentials.json")
-        return await handler(request)
+        try:
+            return await handler(request)
+        except web.HTTPMethodNotAllowed as error:
+            allow = {"Allow": ", ".join(sorted(error.allowed_methods))}
+            answer = {"error": f"{request.method} is not for this path: use {allow['Allow']}"}
+            return web.json_response(answer, status=405, headers=allow)
+        except web.HTTPNotFound as error:
+            if error.content_type == "application/json":
+                raise
+            raise _error(404, "no such path: GET /devices lists the devices") from None
+        except StoreError as error:
+            raise _error(503, f"{error}; type it again later") from None
 
     async def listing(_: web.Request) -> web.Response:
         return web.json_response([device.snapshot() for device in devices.values()])
@@ -55,9 +70,9 @@ def make_app(devices: Mapping[str, PanelDevice], api_key: str) -> web.Applicatio
 
     async def keypad(request: web.Request) -> web.Response:
         device = device_of(request)
-        return web.json_response(device.type_keys(_keys(await request.read())))
+        return web.json_response(device.type_keys(_keys(await _body(request))))
 
-    app = web.Application(middlewares=[guard], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[guard])
     app.add_routes(
         [
             web.get("/devices", listing),
@@ -68,17 +83,37 @@ def make_app(devices: Mapping[str, PanelDevice], api_key: str) -> web.Applicatio
     return app
 
 
+async def _body(request: web.Request) -> bytes:
+    """At most MAX_BODY bytes; an application inside another has no limit of its own."""
+    body = b""
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise _error(413, f"send at most {MAX_BODY} bytes")
+    return body
+
+
 def _keys(body: bytes) -> str:
     try:
         content: object = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     keys: object = content.get("keys") if isinstance(content, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - any JSON
     if not isinstance(keys, str):
         raise _error(400, 'send {"keys": "the digits"}')
+    if len(keys) > MAX_KEYS:
+        raise _error(400, f"send at most {MAX_KEYS} keys")
     return keys
 
 
 def _error(status: int, text: str) -> web.HTTPException:
-    kind = {400: web.HTTPBadRequest, 401: web.HTTPUnauthorized, 404: web.HTTPNotFound}[status]
-    return kind(text=json.dumps({"error": text}), content_type="application/json")
+    body = json.dumps({"error": text})
+    if status == 413:
+        return web.HTTPRequestEntityTooLarge(MAX_BODY, text=body, content_type="application/json")
+    kind = {
+        400: web.HTTPBadRequest,
+        401: web.HTTPUnauthorized,
+        404: web.HTTPNotFound,
+        503: web.HTTPServiceUnavailable,
+    }[status]
+    return kind(text=body, content_type="application/json")

@@ -26,8 +26,12 @@ async def type_keys(data_dir: Path, serial: str, keys: str) -> dict[str, object]
 
 
 async def _call(data_dir: Path, method: str, serial: str, keys: str | None) -> dict[str, object]:
+    if not serial:
+        raise PanelError("the serial is empty: give one of credentials.json")
     base, api_key = _credentials(data_dir)
-    path = f"{base}/panel/devices/{quote(serial, safe='')}" + ("/keypad" if keys is not None else "")
+    path = f"{base}/panel/devices/{quote(serial, safe='', errors='replace')}"
+    if keys is not None:
+        path += "/keypad"
     body = None if keys is None else json.dumps({"keys": keys})
     try:
         async with (
@@ -36,12 +40,24 @@ async def _call(data_dir: Path, method: str, serial: str, keys: str | None) -> d
                 method, URL(path, encoded=True), headers={"X-API-Key": api_key}, data=body
             ) as answer,
         ):
-            content = cast("dict[str, object]", await answer.json())
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            body = await answer.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
         raise PanelError(f"nothing answers at {base}; start it with: payg up") from error
-    if answer.status != 200:
-        raise PanelError(str(content.get("error", f"HTTP {answer.status}")))
-    return content
+    content = _object(body)
+    if answer.status == 200 and content is not None:
+        return content
+    if content is not None and "error" in content:
+        raise PanelError(str(content["error"]))
+    raise PanelError(f"{base} answered HTTP {answer.status}, and not as a panel: is it `payg up`?")
+
+
+def _object(body: bytes) -> dict[str, object] | None:
+    """The JSON object in it, None for anything else."""
+    try:
+        content: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, object]", content) if isinstance(content, dict) else None
 
 
 def _credentials(data_dir: Path) -> tuple[str, str]:

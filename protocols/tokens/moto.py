@@ -31,16 +31,24 @@ def encode(secret: bytes, command: int, payload: int, sequence_number: int) -> i
     if not 0 <= command <= _MAX_COMMAND:
         raise TokenError(f"command code must be 0 to {_MAX_COMMAND}, not {command}")
     if payload < 0:
-        raise TokenError("payload must not be negative")
-    head = payload << 3 | command
-    if command >= _ESCAPE:
-        head = payload << 6 | (command - _ESCAPE) << 3 | _ESCAPE
-    number = head << _SIGNATURE_BITS
+        raise TokenError("payload must not be negative: give 0 or more")
+    low, bits = _head(command)
+    number = (payload << bits | low) << _SIGNATURE_BITS
     if number <= _MAX_NUMBER:
         number |= signature(secret, command, payload, sequence_number)
     if number > _MAX_NUMBER:
-        raise TokenError(f"payload is too large: the token would have more than {MAX_DIGITS} digits")
+        most = ((_MAX_NUMBER + 1 >> _SIGNATURE_BITS) - 1 - low) >> bits
+        raise TokenError(
+            f"payload is too large for {MAX_DIGITS} digits: with this command it is at most {most}"
+        )
     return number
+
+
+def _head(command: int) -> tuple[int, int]:
+    """(the bits below the payload, how many)."""
+    if command < _ESCAPE:
+        return command, 3
+    return (command - _ESCAPE) << 3 | _ESCAPE, 6
 
 
 def split(number: int) -> tuple[int, int, int]:

@@ -78,6 +78,7 @@ class World:
     def device(self, store: Path | None = None, **options: object) -> VirtualDevice:
         options.setdefault("password", PASSWORD)
         options.setdefault("port", self.ports.mqtt_port)
+        options.setdefault("may_provision", True)
         device = VirtualDevice(
             moto_config(),
             host="127.0.0.1",
@@ -194,6 +195,7 @@ async def test_another_device_s_flash_is_refused(world: World, tmp_path: Path) -
         host="127.0.0.1",
         port=1,
         store=tmp_path / "flash",
+        may_provision=True,
         wall=lambda: 0.0,
         entropy=random.Random(1),
     )
@@ -201,6 +203,42 @@ async def test_another_device_s_flash_is_refused(world: World, tmp_path: Path) -
         await other.start()
     with pytest.raises(RuntimeError, match="not started"):
         other.snapshot()
+
+
+async def test_starting_twice_is_an_error(world: World) -> None:
+    device = world.device()
+    await device.start()
+    with pytest.raises(RuntimeError, match="started already"):
+        await device.start()
+
+
+async def test_a_missing_flash_is_not_made_anew_unless_that_is_wanted(world: World, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is missing"):
+        await world.device(tmp_path / "flash", may_provision=False).start()
+    with pytest.raises(StoreError, match="is missing"):  # it was not made
+        await world.device(tmp_path / "flash", may_provision=False).start()
+
+
+async def test_a_store_that_fails_for_a_while_kills_nothing(world: World, tmp_path: Path) -> None:
+    """The sealed command comes while the file is away: nothing is granted, and all of it after it is back."""
+    file, away = tmp_path / "flash", tmp_path / "away"
+    device = world.device(file)
+    await device.start()
+    await world.back_end.until(wire.Status)
+    file.rename(away)
+    with structlog.testing.capture_logs() as logs:
+        digits = moto_token("unlock_relative", 30, 1)
+        with pytest.raises(StoreError):
+            device.type_keys(digits)
+        assert device.snapshot()["relay"] is False
+        await world.back_end.send(wire.Sync(9))
+        while not any(log["event"] == "device_store_failed" for log in logs[1:]):
+            await asyncio.sleep(0.01)
+        away.rename(file)
+        answer = await world.back_end.until(wire.TokenEvent)
+    assert isinstance(answer, wire.TokenEvent)
+    assert answer.result == wire.RESULT_ACCEPTED
+    assert (device.snapshot()["relay"], device.snapshot()["online"]) == (True, True)
 
 
 @given(st.floats(0, 4e9), st.integers(0, 2**32 - 1), st.booleans())

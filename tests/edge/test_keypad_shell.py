@@ -4,7 +4,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +15,11 @@ from tests.firmware.rig import DAY_S, K1, K1_STARTING_CODE, moto_token, opg_toke
 
 PROGRAM = """
 import json, sys
-from edge.keypad_shell import run
-sys.exit(run(**json.loads(sys.argv[1]), stdin=sys.stdin, stdout=sys.stdout))
+from edge.keypad_shell import KeypadError, run
+try:
+    sys.exit(run(**json.loads(sys.argv[1]), stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr))
+except KeypadError as error:
+    sys.exit(str(error))
 """
 MOTO_SECRET = "00112233AABBCC"
 MEMBERS = ["result", "command", "payload", "credit_s", "count", "relay"]
@@ -42,9 +45,14 @@ def _openpaygo(**changes: object) -> dict[str, object]:
     )
 
 
-def _answers(arguments: dict[str, object], *lines: str) -> list[Answer]:
-    stdout = io.StringIO()
-    assert run(**arguments, stdin=io.StringIO("".join(line + "\n" for line in lines)), stdout=stdout) == 0  # pyright: ignore
+def _answers(
+    arguments: dict[str, object],
+    *lines: str,
+    stdout: io.StringIO | None = None,
+    stderr: io.StringIO | None = None,
+) -> list[Answer]:
+    stdin, stdout = io.StringIO("".join(line + "\n" for line in lines)), stdout or io.StringIO()
+    assert run(**arguments, stdin=stdin, stdout=stdout, stderr=stderr or io.StringIO()) == 0  # pyright: ignore
     return [json.loads(line) for line in stdout.getvalue().splitlines()]
 
 
@@ -120,10 +128,12 @@ def test_a_real_clock_takes_no_moves() -> None:
     assert answers[-1]["credit_s"] in range(DAY_S - 5, DAY_S + 1)
 
 
-@pytest.mark.parametrize("line", ["+", "+-5", "+1e3", "+99999999999", "++1", "+٣"])
-def test_a_move_that_is_none_is_an_invalid_entry(line: str) -> None:
-    (answer,) = _answers(_openpaygo(), line)
-    assert answer["result"] == "invalid"
+@pytest.mark.parametrize("line", ["+", "+-5", "+1e3", "+99999999999", "++1", "+٣", "+ 5", "+3162240001"])
+def test_a_move_that_is_none_is_refused_and_no_entry(line: str) -> None:
+    stderr = io.StringIO()
+    answers = _answers(_openpaygo(), *[line] * 10, opg_token(1, 2), stderr=stderr)
+    assert [answer["result"] for answer in answers] == ["accepted"]
+    assert stderr.getvalue().count("\n") == stderr.getvalue().count("moves no clock") == 10
 
 
 def test_restricted_and_extended_tokens() -> None:
@@ -200,7 +210,7 @@ def test_a_line_without_end_is_one_invalid_entry() -> None:
         ({"count": 2**32}, "at most 4294967295"),
         ({"family": "openpaygo", "secret_hex": K1.hex(), "count": 10**9}, "at most 1000000"),
         ({"family": "openpaygo", "secret_hex": K1.hex(), "starting_code": 10**9}, "starting code must be"),
-        ({"store": "/nonexistent/folder/store"}, "cannot use the store"),
+        ({"store": "/nonexistent/folder/store"}, "create the folder"),
     ],
 )
 def test_a_bad_argument_says_what_to_do(changes: dict[str, object], says: str) -> None:
@@ -226,3 +236,50 @@ def test_a_damaged_store_is_refused_and_not_reset(tmp_path: Path, damage: bytes)
     with pytest.raises(KeypadError, match="damaged"):
         _answers(_arguments(store=str(store)))
     assert store.read_bytes() == damage
+
+
+def test_a_store_in_use_is_refused(tmp_path: Path) -> None:
+    arguments = _openpaygo(store=str(tmp_path / "store"))
+    with _shell(arguments) as shell:
+        assert shell.enter(opg_token(3, 2))["result"] == "accepted"
+        with pytest.raises(KeypadError, match="in use by another process"):
+            _answers(arguments, opg_token(3, 2))
+    assert _answers(arguments, opg_token(3, 2))[0]["result"] == "already_used"
+
+
+class Terminal(io.StringIO):
+    """Standard output; `at_line` happens before the first answer is shown."""
+
+    def __init__(self, at_line: Callable[[], None]) -> None:
+        super().__init__()
+        self._at_line = at_line
+
+    def write(self, text: str) -> int:
+        self._at_line()
+        return super().write(text)
+
+
+def test_a_store_that_is_removed_meanwhile_ends_it(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    arguments = _openpaygo(store=str(store))
+    with pytest.raises(KeypadError, match="was removed"):
+        _answers(arguments, "", opg_token(3, 2), stdout=Terminal(store.unlink))
+
+
+def test_an_output_that_takes_nothing_ends_it() -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    def gone() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(KeypadError, match="cannot write the answer: No space left"):
+        _answers(_openpaygo(), "", stdout=Terminal(full))
+    assert _answers(_openpaygo(), "", "", stdout=Terminal(gone)) == []
+
+
+@pytest.mark.parametrize("closed", ["stdin", "stdout"])
+def test_closed_streams_are_told(closed: str) -> None:
+    streams: dict[str, object] = {name: io.StringIO() for name in ("stdin", "stdout", "stderr")}
+    with pytest.raises(KeypadError, match="open both"):
+        run(**_arguments(), **(streams | {closed: None}))  # pyright: ignore

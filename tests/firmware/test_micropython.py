@@ -36,7 +36,7 @@ from firmware.hal.unix import UnixHal, open_flash
 given = json.loads(sys.argv[1])
 config = Config(serial="S", family=given["family"], secret=bytes.fromhex(given["secret"]), last_count=1,
     starting_code=given["starting_code"])
-hal = UnixHal(open_flash(given["store"], config, True))
+hal = UnixHal(open_flash(given["store"], config, True, True))
 controller = Controller(config, hal)
 for digits in given["entries"]:
     for key in digits:
@@ -108,6 +108,7 @@ async def _board(port: int, folder: Path) -> AsyncIterator[Board]:
         "link_key": LINK_KEY.hex(),
         "password": PASSWORD,
         "store": str(folder / "store"),
+        "provision": True,
     }
     (folder / "config.json").write_text(json.dumps(settings))
     script = CHECKOUT / "firmware" / "main.py"

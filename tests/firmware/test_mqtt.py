@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.config import ConfigError
 from firmware.link import Link
 from firmware.mqtt import (
     REPLY_TIMEOUT_MS,
@@ -259,3 +260,41 @@ def test_leaving_says_offline() -> None:
     sent = link.output()
     assert b'"offline"' in sent
     assert sent.endswith(b"\xe0\x00")
+
+
+def test_what_came_before_a_bad_packet_is_given_and_then_the_connection_ends() -> None:
+    client = _connected()
+    (event,) = client.received(_publish("a/down", b"frame") + b"\xff\x00", 0)
+    assert isinstance(event, Publication)
+    for call in (lambda: client.poll(0), lambda: client.received(b"", 0)):
+        with pytest.raises(MqttError, match="bad_flags"):
+            call()
+
+
+def test_no_ping_while_an_answer_to_the_last_is_due() -> None:
+    client = Client("device", "secret", 10)
+    client.open("will/topic", b"gone", 0)
+    client.received(CONNACK, 0)
+    client.output()
+    assert client.poll(5_000) == REPLY_TIMEOUT_MS
+    assert client.output() == b"\xc0\x00"
+    assert client.poll(12_000) == REPLY_TIMEOUT_MS - 7_000
+    assert client.output() == b""
+    client.received(b"\xd0\x00", 12_000)
+    client.poll(12_000)
+    assert client.output() == b"\xc0\x00"
+
+
+def test_a_keep_alive_of_0_means_no_pings() -> None:
+    client = Client("device", "secret", 0)
+    client.open("will/topic", b"gone", 0)
+    client.received(CONNACK, 0)
+    client.output()
+    assert client.poll(1_000_000) > 60_000
+    assert client.output() == b""
+
+
+@pytest.mark.parametrize("keep_alive_s", [-1, 65_536])
+def test_a_keep_alive_that_the_login_cannot_say_is_refused(keep_alive_s: int) -> None:
+    with pytest.raises(ConfigError, match="0 to 65535"):
+        Link("T/1", "pw", moto_bench().controller, keep_alive_s)

@@ -92,17 +92,39 @@ def test_what_no_token_looks_like_costs_a_pause_but_no_budget() -> None:
     assert bench.result(opg_token(5, 2)) == "accepted"
 
 
-def test_a_used_up_budget_is_opened_by_a_sealed_token_only() -> None:
+def test_a_used_up_budget_is_opened_by_a_sealed_token() -> None:
     bench = moto_bench()
     _use_up(bench)
     bench.reboot()
-    bench.wait(400 * 86_400)
-    outcome = bench.enter(moto_token("unlock_relative", 5, 1))
-    assert (outcome.result, outcome.retry_in_s) == (wire.RESULT_LOCKED, None)
+    bench.wait(86_400)
+    assert bench.result(moto_token("unlock_relative", 5, 1)) == "locked"
     assert bench.command(wire.Token(1, b"123456789"))
     assert bench.result(moto_token("unlock_relative", 5, 1)) == "locked"
     assert bench.command(wire.Token(2, moto_token("unlock_relative", 5, 2).encode()))
     assert bench.result(moto_token("unlock_relative", 5, 1)) == "accepted"
+
+
+def test_a_used_up_budget_is_opened_by_the_next_refill_too_and_says_when() -> None:
+    bench = moto_bench()
+    _use_up(bench)
+    good = moto_token("unlock_relative", 5, 1)
+    retry_in_s = bench.enter(good).retry_in_s
+    assert retry_in_s in range(1, throttle.TIME_REFILL_S + 1)
+    assert bench.controller.display == ("LOCKED", "CALL SUPPORT")
+    bench.wait(retry_in_s - 1)
+    assert bench.enter(good).retry_in_s == 1
+    bench.reboot()
+    assert bench.enter(good).retry_in_s == 1
+    bench.wait(1)
+    assert bench.result(WRONG_MOTO) == "invalid"
+    bench.wait(throttle.LONGEST_PAUSE_S)
+    outcome = bench.enter(good)
+    assert (outcome.result, outcome.retry_in_s) == (
+        wire.RESULT_LOCKED,
+        throttle.TIME_REFILL_S - throttle.LONGEST_PAUSE_S,
+    )
+    bench.wait(throttle.TIME_REFILL_S)
+    assert bench.result(good) == "accepted"
 
 
 def test_a_young_device_can_be_opened_again_too() -> None:

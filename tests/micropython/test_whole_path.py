@@ -48,6 +48,7 @@ async def board(up: Up, device: Json, folder: Path) -> AsyncIterator[Board]:
         "host": up.credentials["mqtt"]["host"],
         "port": up.credentials["mqtt"]["port"],
         "store": str(folder / "board.flash"),
+        "provision": True,
         "status_interval_s": 5,
         **{name: device[name] for name in ("serial", "secret", "link_key", "password")},
         "family": device["token_family"],

@@ -36,6 +36,15 @@ def test_openpaygo_derives_the_starting_code():
     assert new_token("openpaygo", K4, "disable_payg", 0, 3, restricted=True) == "143424221311443"
 
 
+def test_the_largest_moto_payloads():
+    for command, payload in (
+        ("unlock_relative", 238_418),
+        ("unlock_absolute", 238_418),
+        ("counter_sync", 29_801),
+    ):
+        assert len(new_token("moto", MOTO_SECRET, command, payload, 7)) == 12
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "advice"),
     [
@@ -45,8 +54,9 @@ def test_openpaygo_derives_the_starting_code():
         (("moto", "", "unlock_relative", 1, 1), {}, "empty"),
         (("moto", MOTO_SECRET, "add_time", 1, 1), {}, "unlock_absolute, unlock_relative or counter_sync"),
         (("moto", MOTO_SECRET, "unlock_relative", None, 1), {}, "needs a payload"),
-        (("moto", MOTO_SECRET, "unlock_relative", -1, 1), {}, "must not be negative"),
-        (("moto", MOTO_SECRET, "unlock_relative", 10**9, 1), {}, "too large"),
+        (("moto", MOTO_SECRET, "unlock_relative", -1, 1), {}, "must not be negative: give 0 or more"),
+        (("moto", MOTO_SECRET, "unlock_relative", 10**9, 1), {}, "at most 238418"),
+        (("moto", MOTO_SECRET, "counter_sync", 29_802, 1), {}, "at most 29801"),
         (("moto", MOTO_SECRET, "unlock_relative", 1, -1), {}, "sequence number must be 0"),
         (("moto", MOTO_SECRET, "unlock_relative", 1, 1), {"encoding": "numeric"}, "does not parse"),
         (
@@ -71,6 +81,8 @@ def test_openpaygo_derives_the_starting_code():
         (("openpaygo", K1, "add_time", 996, 2), {}, "from 0 to 995"),
         (("openpaygo", K1, "add_time", None, 2), {}, "needs a payload"),
         (("openpaygo", K1, "set_time", 998, 3), {"extended": True}, "reserved"),
+        (("openpaygo", K1, "add_time", 999, 2), {"extended": True}, "reserved"),
+        (("openpaygo", K1, "add_time", 996, 2), {"extended": True}, "reserved"),
         (("openpaygo", K1, "add_time", 1_000_000, 2), {"extended": True}, "from 0 to 999999"),
         (("openpaygo", K1, "counter_sync", 7, 3), {}, "carries no payload"),
         (("openpaygo", K1, "add_time", 1, 2), {"starting_code": 10**9}, "starting code must be 0 to"),
