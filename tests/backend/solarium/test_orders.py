@@ -101,6 +101,9 @@ async def test_what_is_refused_for_good_is_a_dead_letter(service: Solarium, part
     await confirm(service)
     await partners.until(1, "send")
     await settled(service, sent=1)
+    async with asyncio.timeout(10):
+        while (await service.audit()).dead_letters == 0:
+            await asyncio.sleep(0.005)
     assert (await service.audit()).dead_letters == 1
 
 
