@@ -142,6 +142,10 @@ class VirtualDevice:
             "display": list(controller.display),
         }
 
+    def pending_records(self) -> int:
+        """How many records wait for their acknowledgement."""
+        return self._started().controller.uplink.pending()
+
     def _started(self) -> "_Running":
         if self._running is None:
             raise RuntimeError(f"the device {self.serial} is not started")

@@ -72,7 +72,12 @@ class Fleet:
     def lamps(self) -> list[Lamp]:
         """Each device's relay beside what its flash would give it light from after a power cut."""
         return [
-            Lamp(serial, bool(device.snapshot()["relay"]), self._stored_on(serial))
+            Lamp(
+                serial,
+                relay=bool(device.snapshot()["relay"]),
+                stored_on=self._stored_on(serial),
+                pending=device.pending_records(),
+            )
             for serial, device in self.devices.items()
         ]
 

@@ -33,17 +33,22 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Lamp:
-    """A device: its relay, and whether what it has stored gives it light."""
+    """A device: its relay, whether what it has stored gives it light, and how many records it still holds."""
 
     serial: str
     relay: bool
     stored_on: bool
+    pending: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What everybody says at one moment."""
+    """What everybody says, one after the other while the world goes on.
 
+    So what a later step has must be asked first: days of replied orders, then days granted, then days sold.
+    """
+
+    replied_days: Mapping[str, int]  # by device
     solarium: SolariumAudit
     m2m: M2mAudit
     momo: MomoAudit
@@ -87,7 +92,7 @@ def judge(picture: Picture) -> list[Verdict]:
 
 def _settled(picture: Picture) -> bool:
     waiting = picture.m2m.commands.get("created", 0) + picture.m2m.commands.get("sent", 0)
-    waiting += picture.m2m.callbacks.waiting
+    waiting += picture.m2m.callbacks.waiting + sum(lamp.pending for lamp in picture.lamps)
     return waiting == 0 and not any(records.missing for records in picture.m2m.records.values())
 
 
@@ -104,7 +109,8 @@ def _days(picture: Picture) -> Verdict:
     sold_by_device, granted_by_device = picture.solarium.days_by_device, picture.m2m.days_granted
     wrong: list[str] = []
     for serial in sold_by_device.keys() | granted_by_device.keys():
-        sold, replied = sold_by_device.get(serial, (0, 0))
+        sold, _ = sold_by_device.get(serial, (0, 0))
+        replied = picture.replied_days.get(serial, 0)
         if not replied <= granted_by_device.get(serial, 0) <= sold:
             wrong.append(serial)
     granted, sold = sum(granted_by_device.values()), picture.solarium.days_sold

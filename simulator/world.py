@@ -145,12 +145,15 @@ class World:
 
     async def picture(self) -> Picture:
         """See invariants.Witness."""
+        before = (await self.solarium.audit()).days_by_device
+        lamps = self.fleet.lamps()
         return Picture(
-            solarium=await self.solarium.audit(),
+            replied_days={serial: replied for serial, (_, replied) in before.items()},
             m2m=await self.m2m.audit(),
+            solarium=await self.solarium.audit(),
             momo=await self.momo.audit(),
             mega=await self.mega.audit(),
-            lamps=self.fleet.lamps(),
+            lamps=lamps,
             broker=self.broker.counters,
             starts=self._diary.starts,
             clean_stops=self._diary.clean_stops,

@@ -12,6 +12,7 @@ from backend.solarium.audit import Audit as SolariumAudit
 from simulator.invariants import Lamp, Picture, check, judge
 
 SOUND = Picture(
+    replied_days={"A": 5},
     solarium=SolariumAudit(
         payments=2,
         ledger_transactions=2,
