@@ -26,6 +26,8 @@ from backend.kit.errors import Unavailable
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
+Kinds = frozenset[str]  # of outbox rows
+Listener = Callable[[Kinds], None]
 
 READERS = 2  # SQLite reads are short; more threads only fight over the interpreter lock
 PG_POOL = 8  # connections a process; batches need one, readers the rest
@@ -63,8 +65,8 @@ class Database(Protocol):
         """Run `work` on a snapshot; it must not write."""
         ...
 
-    def on_outbox(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after each commit that put rows into the outbox."""
+    def on_outbox(self, listener: "Listener") -> None:
+        """Call `listener` with their kinds after each commit that put rows into the outbox."""
         ...
 
     async def close(self) -> None:
@@ -104,31 +106,31 @@ class OutboxSignal:
     MARK = "payg.outbox"
 
     def __init__(self) -> None:
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Listener] = []
 
-    def on_outbox(self, listener: Callable[[], None]) -> None:
+    def on_outbox(self, listener: Listener) -> None:
         """See `Database.on_outbox`."""
         self._listeners.append(listener)
 
-    def marking(self, connection: Connection, work: Work[T]) -> tuple[T, bool]:
-        """Run `work`; its result, and whether it put rows."""
+    def marking(self, connection: Connection, work: Work[T]) -> tuple[T, Kinds]:
+        """Run `work`; its result, and the kinds of the rows that it put."""
         connection.info.pop(self.MARK, None)  # of a transaction that was rolled back on this connection
         result = work(connection)
-        return result, bool(connection.info.pop(self.MARK, False))
+        return result, frozenset(connection.info.pop(self.MARK, ()))
 
-    def committed(self, marked: bool) -> None:
+    def committed(self, kinds: Kinds) -> None:
         """Tell everybody, if the transaction put something."""
-        if marked:
+        if kinds:
             for listener in self._listeners:
-                listener()
+                listener(kinds)
 
-    async def told(self, transaction: "asyncio.Future[tuple[T, bool]]") -> T:
+    async def told(self, transaction: "asyncio.Future[tuple[T, Kinds]]") -> T:
         """The result of a running `marking`. If the caller is cancelled, it runs on and everybody is told."""
         transaction.add_done_callback(self._ended)
         result, _ = await asyncio.shield(transaction)
         return result
 
-    def _ended(self, transaction: "asyncio.Future[tuple[Any, bool]]") -> None:
+    def _ended(self, transaction: "asyncio.Future[tuple[Any, Kinds]]") -> None:
         if not transaction.cancelled() and transaction.exception() is None:
             self.committed(transaction.result()[1])
 
@@ -151,8 +153,8 @@ class SqliteDatabase(OutboxSignal):
     async def write(self, work: Work[T]) -> T:
         """See `Database.write`."""
         if self._writer is None:
-            result, marked = self._transact(work)
-            self.committed(marked)
+            result, kinds = self._transact(work)
+            self.committed(kinds)
             return result
         future = asyncio.get_running_loop().run_in_executor(self._writer, self._transact, work)
         return await self.told(future)
@@ -176,7 +178,7 @@ class SqliteDatabase(OutboxSignal):
         self._write_engine.dispose()
         self._read_engine.dispose()
 
-    def _transact(self, work: Work[T]) -> tuple[T, bool]:
+    def _transact(self, work: Work[T]) -> tuple[T, Kinds]:
         with _away_is_unavailable(), self._write_engine.begin() as connection:
             return self.marking(connection, work)
 
@@ -217,7 +219,7 @@ class PostgresDatabase(OutboxSignal):
         await asyncio.gather(*self._writing, return_exceptions=True)
         await self._engine.dispose()
 
-    async def _transact(self, work: Work[T]) -> tuple[T, bool]:
+    async def _transact(self, work: Work[T]) -> tuple[T, Kinds]:
         with _away_is_unavailable():
             await self._ensure_schema()
             async with self._engine.begin() as connection:

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Connection
 
 from backend.kit.batch import WriteBatch
-from backend.kit.database import Database
+from backend.kit.database import Database, Kinds
 from backend.kit.errors import BackendError, Unavailable
 from backend.kit.outbox import Dead, Done, Handler, Leased, Outbox, Outcome, Policy, Retry
 from backend.kit.runtime import Clock
@@ -62,7 +62,7 @@ class Dispatcher:
             await self._database.write(
                 lambda connection: self._outbox.release(connection, self._clock.now_ms())
             )
-        self._database.on_outbox(self._wake.set)
+        self._database.on_outbox(self._put)
         self._loop = asyncio.create_task(self._run(), name="dispatcher")
 
     async def stop(self) -> None:
@@ -74,6 +74,11 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _put(self, kinds: Kinds) -> None:
+        """Rows of `kinds` were committed: worth a look only where there is room for one more."""
+        if any(kind in kinds and len(running) < self._concurrency for kind, running in self._running.items()):
+            self._wake.set()
 
     async def _run(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from backend.kit.database import Database
+from backend.kit.database import Database, Kinds
 from backend.kit.outbox import Leased, Outbox
 from backend.kit.runtime import Clock
 
@@ -46,7 +46,11 @@ class RowFeed:
         self._clock = clock
         self._kinds = tuple(kinds)
         self._wake = asyncio.Event()
-        database.on_outbox(self._wake.set)
+        database.on_outbox(self._put)
+
+    def _put(self, kinds: Kinds) -> None:
+        if not kinds.isdisjoint(self._kinds):
+            self._wake.set()
 
     async def wait(self, wait_s: float) -> bool:
         """Whether a row is due, waiting up to `wait_s` seconds for one."""

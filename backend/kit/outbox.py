@@ -164,7 +164,7 @@ class Outbox:
             for row in unique.values()
         ]
         self._put.run(connection, values)
-        connection.info[OutboxSignal.MARK] = True
+        connection.info.setdefault(OutboxSignal.MARK, set[str]()).update(row.kind for row in rows)
 
     def _putting(self, given: Given) -> RowsText:
         insert = given.insert(self.table, PUT_COLUMNS)

@@ -62,36 +62,36 @@ async def test_a_cancelled_caller_does_not_undo_a_commit(database: Database) -> 
 
 
 async def test_listeners_hear_of_commits_that_put_something(database: Database) -> None:
-    heard: list[int] = []
-    database.on_outbox(lambda: heard.append(1))
+    heard: list[str] = []
+    database.on_outbox(heard.extend)
 
     def mark(connection: Connection) -> None:
-        connection.info[OutboxSignal.MARK] = True
+        connection.info[OutboxSignal.MARK] = {"k"}
 
     def mark_and_fail(connection: Connection) -> None:
         mark(connection)
         raise ValueError
 
     await database.write(mark)
-    assert heard == [1]
+    assert heard == ["k"]
     await database.write(lambda connection: put(connection, "a"))
-    assert heard == [1]
+    assert heard == ["k"]
     with pytest.raises(ValueError):  # noqa: PT011 - ours, just above
         await database.write(mark_and_fail)
-    assert heard == [1]
+    assert heard == ["k"]
     await database.write(lambda connection: put(connection, "b"))
-    assert heard == [1]
+    assert heard == ["k"]
 
 
 async def test_a_cancelled_callers_commit_is_heard_of(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}", "kit")
     heard, begun, gate = asyncio.Event(), threading.Event(), threading.Event()
-    database.on_outbox(heard.set)
+    database.on_outbox(lambda _: heard.set())
 
     def mark(connection: Connection) -> None:
         begun.set()
         gate.wait(10)
-        connection.info[OutboxSignal.MARK] = True
+        connection.info[OutboxSignal.MARK] = {"k"}
 
     task = asyncio.create_task(database.write(mark))
     await asyncio.to_thread(begun.wait, 10)

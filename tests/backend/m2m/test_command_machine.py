@@ -78,7 +78,7 @@ class CommandMachine(RuleBasedStateMachine):
 
     async def settle(self) -> None:
         """Let the dispatcher deliver what is due."""
-        self.database.committed(True)
+        self.database.committed(frozenset({"callback"}))
         for _ in range(20):
             await asyncio.sleep(0)
 

@@ -219,7 +219,7 @@ async def test_ten_retries_then_a_dead_letter(
         await receiver.next()
         await settled(service, database)
         clock.advance(3600)
-        database.committed(True)
+        database.committed(frozenset({"callback"}))
     assert receiver.arrived.empty()
     audit = await service.audit()
     assert (audit.callbacks.dead, audit.commands) == (1, {"replied": 1})
@@ -235,7 +235,7 @@ async def test_a_retried_callback_is_delivered_once(
     first, _ = await receiver.next()
     await settled(service, database)
     clock.advance(3600)
-    database.committed(True)
+    database.committed(frozenset({"callback"}))
     second, _ = await receiver.next()
     await settled(service, database)
     assert first["webhook-id"] == second["webhook-id"]
