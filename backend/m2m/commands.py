@@ -76,7 +76,7 @@ def record_of(
         case "unlock_token":
             return wire.Token(command_id, argument.encode())
         case "sync":
-            return wire.Sync(command_id)
+            return wire.Sync(command_id, 0)
         case "synciv":
             return wire.SyncIv(command_id, next_epoch)
         case "reset":

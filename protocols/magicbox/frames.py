@@ -41,6 +41,14 @@ TOKEN_COMMAND = Enum(
     unlock_absolute=6,
 )
 COMMAND_RESULT = Enum(Int8ub, ok=0, rejected=1, busy=2, unsupported=3)
+ALARM_KIND = Enum(
+    Int8ub, keypad_paused=1, keypad_closed=2, low_credit=3, tampered=4, rolled_back=5, store_failed=6
+)
+LOG_LEVEL = Enum(Int8ub, debug=0, info=1, warning=2, error=3)
+GAP_REASON = Enum(Int8ub, evicted=0, restarted=1)
+RESET_KIND = Enum(Int8ub, soft=0, factory=1)
+USER_FIELD = Enum(Int8ub, all=0, name=1, language=2, pin=3)
+CONFIG_KEY = Enum(Int8ub, status_interval_s=1, keep_alive_s=2, links=3, low_credit_s=4)
 ENUMERATIONS = {
     "FAMILY": FAMILY,
     "STATE": STATE,
@@ -48,6 +56,12 @@ ENUMERATIONS = {
     "RESULT": RESULT,
     "TOKEN_COMMAND": TOKEN_COMMAND,
     "COMMAND_RESULT": COMMAND_RESULT,
+    "ALARM_KIND": ALARM_KIND,
+    "LOG_LEVEL": LOG_LEVEL,
+    "GAP_REASON": GAP_REASON,
+    "RESET_KIND": RESET_KIND,
+    "USER_FIELD": USER_FIELD,
+    "CONFIG_KEY": CONFIG_KEY,
 }
 
 HEADER = "Header" / Struct(
@@ -101,27 +115,42 @@ COMMAND_RESULT_RECORD = "CommandResult" / Struct(
     "result" / COMMAND_RESULT * "COMMAND_RESULT_*",
     "detail" / GreedyBytes * "UTF-8",
 )
-ALARM = "Alarm" / Struct(*_ORIGIN, "kind" / Int8ub, "value" / Int32ub)
-LOG = "Log" / Struct(*_ORIGIN, "level" / Int8ub, "text" / GreedyBytes * "UTF-8")
+ALARM = "Alarm" / Struct(
+    *_ORIGIN,
+    "kind" / ALARM_KIND * "ALARM_KIND_*",
+    "value" / Int32ub * "seconds of the pause, or of the credit left; else 0",
+)
+LOG = "Log" / Struct(*_ORIGIN, "level" / LOG_LEVEL * "LOG_LEVEL_*", "text" / GreedyBytes * "UTF-8")
 GAP = "Gap" / Struct(
     *_ORIGIN,
     "first" / Int32ub * "first record that will never come",
     "last" / Int32ub * "last such record, inclusive",
-    "reason" / Int8ub,
+    "reason" / GAP_REASON * "GAP_REASON_*",
 )
 
 # Down: to the device.
 ACK = "Ack" / Struct("first" / Int32ub, "last" / Int32ub * "inclusive")
 TIME = "Time" / Struct("unix_s" / Int32ub)
 TOKEN = "Token" / Struct(_COMMAND_ID, "digits" / GreedyBytes * "ASCII")
-SYNC = "Sync" / Struct(_COMMAND_ID)
+SYNC = "Sync" / Struct(
+    _COMMAND_ID,
+    "token_count" / Int32ub * "the highest the back end knows: a device that lost its store goes on from it",
+)
 SYNC_IV = "SyncIv" / Struct(_COMMAND_ID, "epoch" / Int16ub * "the new one")
-RESET = "Reset" / Struct(_COMMAND_ID, "kind" / Int8ub, "signature" / Bytes(8))
-USER_ACCT = "UserAcct" / Struct(_COMMAND_ID, "operation" / Int8ub, "text" / GreedyBytes * "UTF-8")
+RESET = "Reset" / Struct(
+    _COMMAND_ID,
+    "kind" / RESET_KIND * "RESET_KIND_*",
+    "signature" / Bytes(8) * "of a factory reset; else zeros",
+)
+USER_ACCT = "UserAcct" / Struct(
+    _COMMAND_ID, "field" / USER_FIELD * "USER_FIELD_*", "text" / GreedyBytes * "UTF-8; empty clears it"
+)
 UPDATE = "Update" / Struct(
     _COMMAND_ID, "size" / Int32ub * "bytes", "sha256" / Bytes(32), "file" / GreedyBytes * "name, UTF-8"
 )
-CONFIG = "Config" / Struct(_COMMAND_ID, "key" / Int8ub, "value" / GreedyBytes)
+CONFIG = "Config" / Struct(
+    _COMMAND_ID, "key" / CONFIG_KEY * "CONFIG_KEY_*", "value" / GreedyBytes * "text; empty: the default again"
+)
 
 RECORDS = {
     1: BOOT,

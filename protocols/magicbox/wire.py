@@ -89,6 +89,68 @@ COMMAND_RESULT_NAMES = {
     COMMAND_RESULT_UNSUPPORTED: "unsupported",
 }
 
+ALARM_KIND_KEYPAD_PAUSED = 1
+ALARM_KIND_KEYPAD_CLOSED = 2
+ALARM_KIND_LOW_CREDIT = 3
+ALARM_KIND_TAMPERED = 4
+ALARM_KIND_ROLLED_BACK = 5
+ALARM_KIND_STORE_FAILED = 6
+ALARM_KIND_NAMES = {
+    ALARM_KIND_KEYPAD_PAUSED: "keypad_paused",
+    ALARM_KIND_KEYPAD_CLOSED: "keypad_closed",
+    ALARM_KIND_LOW_CREDIT: "low_credit",
+    ALARM_KIND_TAMPERED: "tampered",
+    ALARM_KIND_ROLLED_BACK: "rolled_back",
+    ALARM_KIND_STORE_FAILED: "store_failed",
+}
+
+LOG_LEVEL_DEBUG = 0
+LOG_LEVEL_INFO = 1
+LOG_LEVEL_WARNING = 2
+LOG_LEVEL_ERROR = 3
+LOG_LEVEL_NAMES = {
+    LOG_LEVEL_DEBUG: "debug",
+    LOG_LEVEL_INFO: "info",
+    LOG_LEVEL_WARNING: "warning",
+    LOG_LEVEL_ERROR: "error",
+}
+
+GAP_REASON_EVICTED = 0
+GAP_REASON_RESTARTED = 1
+GAP_REASON_NAMES = {
+    GAP_REASON_EVICTED: "evicted",
+    GAP_REASON_RESTARTED: "restarted",
+}
+
+RESET_KIND_SOFT = 0
+RESET_KIND_FACTORY = 1
+RESET_KIND_NAMES = {
+    RESET_KIND_SOFT: "soft",
+    RESET_KIND_FACTORY: "factory",
+}
+
+USER_FIELD_ALL = 0
+USER_FIELD_NAME = 1
+USER_FIELD_LANGUAGE = 2
+USER_FIELD_PIN = 3
+USER_FIELD_NAMES = {
+    USER_FIELD_ALL: "all",
+    USER_FIELD_NAME: "name",
+    USER_FIELD_LANGUAGE: "language",
+    USER_FIELD_PIN: "pin",
+}
+
+CONFIG_KEY_STATUS_INTERVAL_S = 1
+CONFIG_KEY_KEEP_ALIVE_S = 2
+CONFIG_KEY_LINKS = 3
+CONFIG_KEY_LOW_CREDIT_S = 4
+CONFIG_KEY_NAMES = {
+    CONFIG_KEY_STATUS_INTERVAL_S: "status_interval_s",
+    CONFIG_KEY_KEEP_ALIVE_S: "keep_alive_s",
+    CONFIG_KEY_LINKS: "links",
+    CONFIG_KEY_LOW_CREDIT_S: "low_credit_s",
+}
+
 TYPE_BOOT = 1
 TYPE_STATUS = 2
 TYPE_TOKEN_EVENT = 3
@@ -145,10 +207,10 @@ Gap = namedtuple("Gap", ("record", "at", "first", "last", "reason"))
 Ack = namedtuple("Ack", ("first", "last"))
 Time = namedtuple("Time", ("unix_s",))
 Token = namedtuple("Token", ("command_id", "digits"))
-Sync = namedtuple("Sync", ("command_id",))
+Sync = namedtuple("Sync", ("command_id", "token_count"))
 SyncIv = namedtuple("SyncIv", ("command_id", "epoch"))
 Reset = namedtuple("Reset", ("command_id", "kind", "signature"))
-UserAcct = namedtuple("UserAcct", ("command_id", "operation", "text"))
+UserAcct = namedtuple("UserAcct", ("command_id", "field", "text"))
 Update = namedtuple("Update", ("command_id", "size", "sha256", "file"))
 Config = namedtuple("Config", ("command_id", "key", "value"))
 Unknown = namedtuple("Unknown", ("type", "body"))
@@ -166,7 +228,7 @@ _LAYOUTS = {
     TYPE_ACK: (Ack, ">LL", 8, False),
     TYPE_TIME: (Time, ">L", 4, False),
     TYPE_TOKEN: (Token, ">L", 4, True),
-    TYPE_SYNC: (Sync, ">L", 4, False),
+    TYPE_SYNC: (Sync, ">LL", 8, False),
     TYPE_SYNC_IV: (SyncIv, ">LH", 6, False),
     TYPE_RESET: (Reset, ">LB8s", 13, False),
     TYPE_USER_ACCT: (UserAcct, ">LB", 5, True),

@@ -52,6 +52,40 @@ COMMAND_RESULT_BUSY: Final = 2
 COMMAND_RESULT_UNSUPPORTED: Final = 3
 COMMAND_RESULT_NAMES: Final[dict[int, str]]
 
+ALARM_KIND_KEYPAD_PAUSED: Final = 1
+ALARM_KIND_KEYPAD_CLOSED: Final = 2
+ALARM_KIND_LOW_CREDIT: Final = 3
+ALARM_KIND_TAMPERED: Final = 4
+ALARM_KIND_ROLLED_BACK: Final = 5
+ALARM_KIND_STORE_FAILED: Final = 6
+ALARM_KIND_NAMES: Final[dict[int, str]]
+
+LOG_LEVEL_DEBUG: Final = 0
+LOG_LEVEL_INFO: Final = 1
+LOG_LEVEL_WARNING: Final = 2
+LOG_LEVEL_ERROR: Final = 3
+LOG_LEVEL_NAMES: Final[dict[int, str]]
+
+GAP_REASON_EVICTED: Final = 0
+GAP_REASON_RESTARTED: Final = 1
+GAP_REASON_NAMES: Final[dict[int, str]]
+
+RESET_KIND_SOFT: Final = 0
+RESET_KIND_FACTORY: Final = 1
+RESET_KIND_NAMES: Final[dict[int, str]]
+
+USER_FIELD_ALL: Final = 0
+USER_FIELD_NAME: Final = 1
+USER_FIELD_LANGUAGE: Final = 2
+USER_FIELD_PIN: Final = 3
+USER_FIELD_NAMES: Final[dict[int, str]]
+
+CONFIG_KEY_STATUS_INTERVAL_S: Final = 1
+CONFIG_KEY_KEEP_ALIVE_S: Final = 2
+CONFIG_KEY_LINKS: Final = 3
+CONFIG_KEY_LOW_CREDIT_S: Final = 4
+CONFIG_KEY_NAMES: Final[dict[int, str]]
+
 TYPE_BOOT: Final = 1
 TYPE_STATUS: Final = 2
 TYPE_TOKEN_EVENT: Final = 3
@@ -117,13 +151,13 @@ class CommandResult(NamedTuple):
 class Alarm(NamedTuple):
     record: int  # number of the record, acknowledged by Ack
     at: int  # unix seconds; 0: the device's clock is not set
-    kind: int
-    value: int
+    kind: int  # ALARM_KIND_*
+    value: int  # seconds of the pause, or of the credit left; else 0
 
 class Log(NamedTuple):
     record: int  # number of the record, acknowledged by Ack
     at: int  # unix seconds; 0: the device's clock is not set
-    level: int
+    level: int  # LOG_LEVEL_*
     text: bytes  # UTF-8
 
 class Gap(NamedTuple):
@@ -131,7 +165,7 @@ class Gap(NamedTuple):
     at: int  # unix seconds; 0: the device's clock is not set
     first: int  # first record that will never come
     last: int  # last such record, inclusive
-    reason: int
+    reason: int  # GAP_REASON_*
 
 class Ack(NamedTuple):
     first: int
@@ -146,6 +180,7 @@ class Token(NamedTuple):
 
 class Sync(NamedTuple):
     command_id: int  # answered by CommandResult
+    token_count: int  # the highest the back end knows: a device that lost its store goes on from it
 
 class SyncIv(NamedTuple):
     command_id: int  # answered by CommandResult
@@ -153,13 +188,13 @@ class SyncIv(NamedTuple):
 
 class Reset(NamedTuple):
     command_id: int  # answered by CommandResult
-    kind: int
-    signature: bytes
+    kind: int  # RESET_KIND_*
+    signature: bytes  # of a factory reset; else zeros
 
 class UserAcct(NamedTuple):
     command_id: int  # answered by CommandResult
-    operation: int
-    text: bytes  # UTF-8
+    field: int  # USER_FIELD_*
+    text: bytes  # UTF-8; empty clears it
 
 class Update(NamedTuple):
     command_id: int  # answered by CommandResult
@@ -169,8 +204,8 @@ class Update(NamedTuple):
 
 class Config(NamedTuple):
     command_id: int  # answered by CommandResult
-    key: int
-    value: bytes
+    key: int  # CONFIG_KEY_*
+    value: bytes  # text; empty: the default again
 
 
 class Unknown(NamedTuple):

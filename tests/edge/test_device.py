@@ -231,7 +231,7 @@ async def test_a_store_that_fails_for_a_while_kills_nothing(world: World, tmp_pa
         with pytest.raises(StoreError):
             device.type_keys(digits)
         assert device.snapshot()["relay"] is False
-        await world.back_end.send(wire.Sync(9))
+        await world.back_end.send(wire.Sync(9, 0))
         while not any(log["event"] == "device_store_failed" for log in logs[1:]):
             await asyncio.sleep(0.01)
         away.rename(file)

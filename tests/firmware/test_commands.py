@@ -78,7 +78,7 @@ def test_commands_of_later_versions_are_unsupported_or_silent() -> None:
 def test_sync_sends_a_status_at_once() -> None:
     bench = moto_bench()
     bench.acknowledge_all()
-    bench.command(wire.Sync(8))
+    bench.command(wire.Sync(8, 0))
     assert [type(record).__name__ for record in bench.reports()] == ["Status", "CommandResult"]
     assert _result(bench, 8) == (wire.COMMAND_RESULT_OK, b"")
 
@@ -133,7 +133,7 @@ def test_a_device_without_a_link_key_refuses_frames() -> None:
     config = moto_config()
     config.link_key = b""
     bench = Bench(config)
-    assert not bench.command(wire.Sync(1))
+    assert not bench.command(wire.Sync(1, 0))
     assert bench.controller.last_refusal == "no_link_key"
 
 

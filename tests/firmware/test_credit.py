@@ -115,7 +115,7 @@ def test_every_part_of_the_state_is_read_back() -> None:
     for count in (2, 4, 8):
         bench.enter(opg_token(3, count))
     bench.enter("111111111")
-    bench.command(wire.Sync(4), wire.Token(5, b"1"))
+    bench.command(wire.Sync(4, 0), wire.Token(5, b"1"))
     bench.wait(1234)
     bench.controller.save()
     first = bench.controller._state.pack()

@@ -32,7 +32,7 @@ def test_token_events_and_results_survive_the_power_and_telemetry_is_reported_lo
     bench = moto_bench()
     bench.acknowledge_all()
     bench.enter(moto_token("unlock_relative", 3, 1))
-    bench.command(wire.Sync(7))
+    bench.command(wire.Sync(7, 0))
     before = bench.reports()
     bench.reboot()
     after = bench.reports()

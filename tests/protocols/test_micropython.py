@@ -29,7 +29,7 @@ SAMPLE = wire.encode_records(
         wire.Ack(1, 2),
         wire.Time(1_764_584_400),
         wire.Token(3, b"126443881"),
-        wire.Sync(4),
+        wire.Sync(4, 0),
         wire.SyncIv(5, 2),
         wire.Reset(6, 1, bytes(8)),
         wire.UserAcct(7, 1, b"x"),

@@ -107,17 +107,17 @@ async def test_four_commands_are_under_way_at_once(service: M2mService, database
     for index in range(6):
         await create(service, reference=str(index), name="sync")
     items = await service.feed.lease(limit=10, wait_s=0)
-    assert [device.read(item.payload) for item in items] == [[wire.Sync(number)] for number in (1, 2, 3, 4)]
+    assert [device.read(item.payload) for item in items] == [[wire.Sync(number, 0)] for number in (1, 2, 3, 4)]
     await service.feed.confirm([item.id for item in items])
     assert await rows(database, "down") == 0
     results = [wire.CommandResult(device.next_number(), NOW_S, number, 0, b"") for number in (1, 2)]
-    assert await send(service, device, *results) == [wire.Sync(5), wire.Sync(6)]
+    assert await send(service, device, *results) == [wire.Sync(5, 0), wire.Sync(6, 0)]
 
 
 @pytest.mark.parametrize(
     ("name", "record"),
     [
-        ("sync", wire.Sync(1)),
+        ("sync", wire.Sync(1, 0)),
         ("synciv", wire.SyncIv(1, 1)),
         ("reset", wire.Reset(1, 0, bytes(8))),
         ("useracct", wire.UserAcct(1, 0, b"set Joy")),

@@ -265,7 +265,7 @@ async def test_check_in_over_http(http: TestClient, service: M2mService, device)
         await service.feed.confirm([item.id for item in items])
     await service.create(identifier=SERIAL, name="sync", details={}, callback_url=None, reference="r")
     async with http.post("/v1/log", data=device.frame(device.status(at=NOW_S)), headers=headers) as answer:
-        assert device.read(await answer.read())[1:] == [wire.Time(NOW_S), wire.Sync(1)]
+        assert device.read(await answer.read())[1:] == [wire.Time(NOW_S), wire.Sync(1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ async def test_register_is_idempotent_and_completes_auto_created_devices(
             await service.register(**values | changes)
     auto = make_device("AUTO", bytes.fromhex("ab" * 16))
     _, down = await take(service, auto, auto.status(at=NOW_S))
-    assert down == [wire.Ack(1, 1), wire.Sync(1)]
+    assert down == [wire.Ack(1, 1), wire.Sync(1, 0)]
 
 
 async def test_keys_are_sealed_at_rest(service: M2mService, database: Database) -> None:
