@@ -10,15 +10,22 @@ import sys
 _BLOCK_SIZE = 64  # of SHA-1 and of SHA-256
 
 if sys.implementation.name == "micropython":
+    _last: list[bytes | str] = ["", b"", b"", b""]  # a token's check asks thousands of times with one key
 
     def _hmac(hash_name: str, key: bytes, data: bytes) -> bytes:
         new_hash = getattr(hashlib, hash_name)
-        if len(key) > _BLOCK_SIZE:
-            key = new_hash(key).digest()
-        padded = key + bytes(_BLOCK_SIZE - len(key))
-        inner = new_hash(bytes([octet ^ 0x36 for octet in padded]))
+        if _last[0] != hash_name or _last[1] != key:
+            padded = new_hash(key).digest() if len(key) > _BLOCK_SIZE else key
+            padded += bytes(_BLOCK_SIZE - len(padded))
+            _last[:] = (
+                hash_name,
+                key,
+                bytes([octet ^ 0x36 for octet in padded]),
+                bytes([octet ^ 0x5C for octet in padded]),
+            )
+        inner = new_hash(_last[2])
         inner.update(data)
-        outer = new_hash(bytes([octet ^ 0x5C for octet in padded]))
+        outer = new_hash(_last[3])
         outer.update(inner.digest())
         return outer.digest()
 

@@ -1,14 +1,14 @@
 """Commands as text lines (resolutions 14): `TOKEN: <digits>`, `SYNC`, `SYNCIV`, `RESET`, `USERACCT: <op>`,
-`TIME: <unix seconds>`.
+`TIME: <unix seconds>`; and ours, `UPDATE: <file>` and `CONFIG: <key> <value>`.
 
 The M2M service shows a command in this form and answers text check-ins with it; frames carry the same as
 records.
 """
 
-VERBS = ("TOKEN", "TIME", "SYNC", "SYNCIV", "RESET", "USERACCT")
+VERBS = ("TOKEN", "TIME", "SYNC", "SYNCIV", "RESET", "USERACCT", "UPDATE", "CONFIG")
 
 _WITH_DIGITS = ("TOKEN", "TIME")
-_WITH_TEXT = ("USERACCT",)
+_WITH_TEXT = ("USERACCT", "UPDATE", "CONFIG")
 
 
 class TextError(ValueError):
@@ -38,6 +38,6 @@ def _check(verb: str, argument: str) -> None:
             raise TextError(verb + " takes digits")
     elif verb in _WITH_TEXT:
         if not argument or argument != argument.strip() or "\n" in argument or "\r" in argument:
-            raise TextError(verb + " takes an operation on one line")
+            raise TextError(verb + " takes one line of text")
     elif argument:
         raise TextError(verb + " takes no argument")

@@ -1,6 +1,7 @@
 """SipHash-2-4 and the steps of OpenPAYGO's token chain, in plain integers (spec/openpaygo.md).
 
-siphash_viper.py has the same `chain` and `chain_extended` in machine code for boards; openpaygo.py picks.
+`walk` is also there in machine code, for boards (siphash_viper.py) and for hosts (siphash_host.py);
+openpaygo.py picks.
 """
 
 import struct
@@ -8,6 +9,7 @@ import struct
 _MASK = 0xFFFFFFFFFFFFFFFF
 _MAX_CODE = 999_999_999
 _MAX_EXTENDED_CODE = 999_999_999_999
+NEVER = 0xF0F0000000  # above every code, in both halves that siphash_viper.py compares
 
 
 def siphash24(key: bytes, data: bytes) -> int:
@@ -32,20 +34,24 @@ def fold(digest: int) -> int:
     return code - 73_741_825 if code > _MAX_CODE else code
 
 
-def chain(key: bytes, code: int, steps: int) -> int:
-    """The code `steps` further along the chain of nine-digit tokens."""
-    for _ in range(steps):
-        code = fold(siphash24(key, struct.pack(">II", code, code)))
-    return code
+def walk(key: bytes, code: int, steps: int, stop: int, extended: bool) -> tuple[int, int]:
+    """Go `steps` places along a token chain; (the code there, steps left).
+
+    It stops before, at the first code that is `stop` but for its last three digits (extended: six), which
+    are 0 in `stop`. NEVER: at none.
+    """
+    span = 1_000_000 if extended else 1_000
+    while steps > 0:
+        steps -= 1
+        code = _next_extended(key, code) if extended else fold(siphash24(key, struct.pack(">II", code, code)))
+        if 0 <= code - stop < span:
+            break
+    return code, steps
 
 
-def chain_extended(key: bytes, code: int, steps: int) -> int:
-    """The code `steps` further along the chain of twelve-digit tokens."""
-    for _ in range(steps):
-        code = siphash24(key, struct.pack(">Q", code)) >> 24
-        if code > _MAX_EXTENDED_CODE:
-            code -= 99_511_627_777
-    return code
+def _next_extended(key: bytes, code: int) -> int:
+    code = siphash24(key, struct.pack(">Q", code)) >> 24
+    return code - 99_511_627_777 if code > _MAX_EXTENDED_CODE else code
 
 
 def _rounds(v0: int, v1: int, v2: int, v3: int, count: int) -> tuple[int, int, int, int]:

@@ -150,11 +150,10 @@ def _output(script):
 def test_the_board_walks_in_viper():
     lines = _output(
         "from protocols.tokens import openpaygo, siphash, siphash_viper\n"
-        "print(openpaygo._chain is siphash_viper.chain)\n"
-        "print(openpaygo._chain_extended is siphash_viper.chain_extended)\n"
-        "print(siphash_viper.chain is not siphash.chain)\n"
+        "print(openpaygo._walk is siphash_viper.walk)\n"
+        "print(siphash_viper.walk is not siphash.walk)\n"
     )
-    assert lines == ["True", "True", "True"]
+    assert lines == ["True", "True"]
 
 
 def test_viper_is_the_plain_chain():
@@ -163,26 +162,36 @@ def test_viper_is_the_plain_chain():
         "key = bytes([255 - 7 * place for place in range(16)])\n"
         "for code in (0, 1, 516959010, 999999999):\n"
         "    for steps in (0, 1, 2, 300):\n"
-        "        print(viper.chain(key, code, steps) == plain.chain(key, code, steps))\n"
+        "        given = key, code, steps, plain.NEVER, False\n"
+        "        print(viper.walk(*given) == plain.walk(*given))\n"
         "for code in (0, 1, 0xFFFFFFFF, 1 << 32, 999999999999):\n"
         "    for steps in (0, 1, 2, 300):\n"
-        "        print(viper.chain_extended(key, code, steps) == plain.chain_extended(key, code, steps))\n"
+        "        given = key, code, steps, plain.NEVER, True\n"
+        "        print(viper.walk(*given) == plain.walk(*given))\n"
+        "for extended, span in ((False, 1000), (True, 1000000)):\n"
+        "    for steps in (1, 7, 40):\n"
+        "        there = plain.walk(key, 516959010, steps, plain.NEVER, extended)[0]\n"
+        "        for stop in (there, max(there - span + 1, 0), max(there - span, 0), there + 1, 0):\n"
+        "            given = key, 516959010, 40, stop, extended\n"
+        "            print(viper.walk(*given) == plain.walk(*given))\n"
     )
-    assert lines == ["True"] * 36
+    assert lines == ["True"] * 66
 
 
 def test_viper_allocates_nothing():
     lines = _output(
         "import micropython\n"
-        "from protocols.tokens.siphash_viper import chain\n"
+        "from protocols.tokens.siphash_viper import _load, _walk, _work\n"
+        "_work[1], _work[17], _work[18] = 123456789, 0xF0, 0xF0000000\n"
         "key = bytes(range(16))\n"
         "micropython.heap_lock()\n"
-        "code = chain(key, 123456789, 1000)\n"
+        "_load(key, _work)\n"
+        "left = _walk(_work, 1000, 0)\n"
         "micropython.heap_unlock()\n"
-        "print(code)\n"
+        "print(_work[1], left)\n"
     )
-    host = openpaygo.siphash.chain(bytes(range(16)), 123456789, 1000)
-    assert lines == [str(host)]
+    host = openpaygo.siphash.walk(bytes(range(16)), 123456789, 1000, openpaygo.siphash.NEVER, False)
+    assert lines == [f"{host[0]} {host[1]}"]
 
 
 @pytest.mark.parametrize("module", ["typing", "hmac", "dataclasses", "enum", "abc"])

@@ -13,6 +13,8 @@ LINES = {
     "SYNCIV": ("SYNCIV", ""),
     "RESET": ("RESET", ""),
     "USERACCT: add alice": ("USERACCT", "add alice"),
+    "UPDATE: payg-1.2.0.img": ("UPDATE", "payg-1.2.0.img"),
+    "CONFIG: status_interval_s 900": ("CONFIG", "status_interval_s 900"),
 }
 
 
