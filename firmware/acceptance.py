@@ -1,17 +1,26 @@
 """Which tokens are good: counters, windows and used tokens, for both families (spec/openpaygo.md,
 moto_token.md).
 
-`begin` turns typed digits into a `Check`; `Check.run` tries counts until there is a verdict;
-`Counters.accept` books an accepted one. controller.py grants what was accepted.
+`begin` turns typed digits into a `Check`; `Check.step` tries counts, as many as the caller has time for,
+until there is a verdict; `Counters.accept` books an accepted one, `Checkpoints.note` remembers where its
+chain was. controller.py steps, and grants what was accepted. counters.py keeps the counts, scans.py knows
+where to look.
 
-A check is not interrupted. Moto costs at most _MOTO_REACH + FORWARD_SYNC hashes; OpenPAYGO one for each count
-up to the last, because a spent token of any age is to be recognised.
+A check looks where a good token can be first, and then behind. Moto: FORWARD + BACK_SYNC hashes, then up to
+MOTO_REACH numbers back. OpenPAYGO: from the value's checkpoint through the window, 127 hashes whatever the
+count (128 more while a checkpoint follows the counter), then from count 0 to the checkpoint. Only what has no
+good token near, or a spent one, in the first part needs the second: it tells a spent token from a wrong one,
+and what is good far ahead from what was spent. Without a checkpoint, as for a value not seen before, all of
+it is one walk from 0.
 
 A count (Moto: sequence number) is good for
 - any command: ahead of the last one by at most FORWARD (a counter sync: FORWARD_SYNC);
 - an additive command: also behind it by at most BACK, unused and not older than a setting command;
 - a counter sync: also behind it by at most BACK_SYNC, unused; it then changes nothing, the counter never goes
-back. Every other genuine token is spent: `already_used`, however old it is (Moto: up to _MOTO_REACH numbers).
+back. Every other genuine token is spent: `already_used`, however old it is (Moto: up to MOTO_REACH numbers).
+
+A tampered device (its store was wiped) has forgotten its counter: it takes a counter sync only, up to
+WIDE_SYNC ahead of the count it was provisioned with, and answers everything else `locked` without a look.
 
 The signatures are short (about 19 bits), so the digits of one token match some other number now and then.
 What was typed decides in this order: digits of one of the last RECENT accepted tokens are spent; then a good
@@ -23,122 +32,43 @@ FORWARD = 8,192; each of them is good for that once (RECENT, and then it is spen
 no more than before: `guess_chance` believes all of FORWARD in any case.
 """
 
-import struct
-
+from firmware.counters import (
+    BACK,
+    BACK_SYNC,
+    FORWARD,
+    FORWARD_SYNC,
+    Counters,
+)
+from firmware.scans import (
+    MOTO_REACH,
+    SPENT_NEAR,
+    Checkpoints,
+    MotoScan,
+    OpenPaygoScan,
+    moto_scan,
+    openpaygo_scan,
+)
 from protocols.magicbox import wire
-from protocols.tokens import moto, openpaygo
-from protocols.tokens.errors import TokenError
 
-FORWARD = 64
-FORWARD_SYNC = 100
-BACK = 15
-BACK_SYNC = 63
 NEAR = 16  # OpenPAYGO's additive tokens take every second count, so eight tokens
-SPENT_NEAR = 256  # most of a year of tokens; who retypes an older SMS is rarer than who lost some tokens
-RECENT = 16  # accepted numbers kept, 64 bytes of the store; whoever retypes an SMS does it soon
+WIDE_SYNC = (4_096, 8_192)  # by family: moto, openpaygo (every second count); eleven years of a token a day
 
-ADDITIVE = (wire.TOKEN_COMMAND_ADD_TIME, wire.TOKEN_COMMAND_UNLOCK_RELATIVE)
-
-_USED_MASK = 0xFFFFFFFFFFFFFFFF  # BACK_SYNC + 1 bits
-_COUNTERS = ">IQQ"
-_COUNTERS_SIZE = 20
-COUNTERS_SIZE = _COUNTERS_SIZE + 4 * RECENT
-
-_MOTO_COMMANDS = {
-    moto.UNLOCK_ABSOLUTE: wire.TOKEN_COMMAND_UNLOCK_ABSOLUTE,
-    moto.UNLOCK_RELATIVE: wire.TOKEN_COMMAND_UNLOCK_RELATIVE,
-    moto.COUNTER_SYNC: wire.TOKEN_COMMAND_COUNTER_SYNC,
-}
-_MOTO_REACH = 4_096  # numbers back that are tried for a spent token: eleven years at one a day
 _TEN_YEARS_COUNT = 7_306  # OpenPAYGO: a token a day at every second count
-_MAX_MOTO_DIGITS = 15  # twelve, and what an encoding's padding puts before them
-_MAX_MOTO_NUMBER = 10**moto.MAX_DIGITS - 1
-
-
-class Counters:
-    """What the device remembers of tokens.
-
-    `last` is the highest accepted count; bit i of `used` says that count `last - i` was accepted; additive
-    tokens below `floor` are spent; `recent` holds the low 32 bits of the last accepted numbers, newest first.
-    """
-
-    __slots__ = ("floor", "last", "recent", "used")
-
-    def __init__(self, last: int = -1):
-        """A device that accepted `last`, so that all before it is spent; -1: one that accepted nothing."""
-        self.last = max(last, 0)
-        self.floor = last + 1
-        self.used = 1 if last >= 0 else 0
-        self.recent: list[int] = []
-
-    def pack(self) -> bytes:
-        recent = self.recent + [0] * (RECENT - len(self.recent))
-        head = struct.pack(_COUNTERS, self.last, self.floor, self.used)
-        return head + struct.pack(">%dI" % RECENT, *recent)
-
-    def unpack(self, data: bytes) -> None:
-        self.last, self.floor, self.used = struct.unpack(_COUNTERS, data[:_COUNTERS_SIZE])
-        self.recent = [
-            number for number in struct.unpack_from(">%dI" % RECENT, data, _COUNTERS_SIZE) if number
-        ]
-
-    def is_used(self, count: int) -> bool:
-        behind = self.last - count
-        if behind < 0:
-            return False
-        return behind > BACK_SYNC or bool(self.used >> behind & 1)
-
-    def is_good(self, command: int, count: int) -> bool:
-        """Whether a genuine token of `command` at `count` may still act."""
-        behind = self.last - count
-        if behind < 0:
-            return -behind <= (FORWARD_SYNC if command == wire.TOKEN_COMMAND_COUNTER_SYNC else FORWARD)
-        if self.is_used(count):
-            return False
-        if (
-            command == wire.TOKEN_COMMAND_COUNTER_SYNC or behind == 0
-        ):  # an unused last count: nothing was accepted yet
-            return True
-        return command in ADDITIVE and behind <= BACK and count >= self.floor
-
-    def is_recent(self, number: int) -> bool:
-        return (number & 0xFFFFFFFF) in self.recent
-
-    def accept(self, command: int, count: int, number: int) -> None:
-        """Book an accepted token."""
-        ahead = count > self.last
-        self._mark(count)
-        if command == wire.TOKEN_COMMAND_COUNTER_SYNC:
-            if ahead:
-                self.floor = max(self.floor, count + 1)
-        elif command not in ADDITIVE:
-            self.floor = max(self.floor, count + 1)
-        self.recent.insert(0, number & 0xFFFFFFFF)
-        del self.recent[RECENT:]
-
-    def jump(self, count: int) -> None:
-        """Go on to `count`, and spend everything up to it; a count behind changes nothing."""
-        if count > self.last:
-            self._mark(count)
-            self.floor = count + 1
-
-    def _mark(self, count: int) -> None:
-        ahead = count - self.last
-        if ahead > BACK_SYNC:
-            self.used = 1
-        elif ahead > 0:
-            self.used = (self.used << ahead | 1) & _USED_MASK
-        else:
-            self.used |= 1 << -ahead
-        self.last = max(self.last, count)
+_SLICE = 1_000_000  # more than any search takes: `run` is one step
 
 
 class Check:
-    """The search for the count of one typed token; `run` it, then read the rest."""
+    """The search for the count of one typed token: `step` until it is done, then read the rest.
+
+    `place` is for Checkpoints.note.
+    """
 
     __slots__ = (
         "_counters",
+        "_done",
         "_far",
+        "_forward",
+        "_near",
         "_old",
         "_scan",
         "_spent",
@@ -149,9 +79,12 @@ class Check:
         "result",
     )
 
-    def __init__(self, scan: "_MotoScan | _OpenPaygoScan", counters: Counters):
+    def __init__(self, scan: "MotoScan | OpenPaygoScan", counters: Counters, forward: int, near: int):
         self._scan = scan
         self._counters = counters
+        self._forward = forward
+        self._near = near
+        self._done = False
         self._far = -1
         self._spent = -1
         self._old = -1
@@ -161,32 +94,67 @@ class Check:
         self.count = 0
         self.result = wire.RESULT_INVALID
 
-    def run(self) -> None:
-        """Try the counts until there is a verdict, one hash each."""
-        count = self._scan.advance()
-        while count >= 0:
-            if self._scan.matches() and self._found(count):
-                return
-            count = self._scan.advance()
-        self._decide()
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """(kind, count, code) before the window; a count of 0 is no place."""
+        return self._scan.place
 
-    def _found(self, count: int) -> bool:
-        last = self._counters.last
-        if self._counters.is_recent(self.number):
+    def run(self) -> None:
+        """Step to the end."""
+        while not self.step(_SLICE):
+            pass
+
+    def step(self, hashes: int) -> bool:
+        """Try up to `hashes` counts, a hash each; whether there is a verdict. Take up again any time."""
+        scan = self._scan
+        while hashes > 0 and not self._done:
+            taken = scan.search(hashes)
+            hashes -= taken
+            if taken and scan.matches():
+                self._found(scan.count)
+            elif not taken:  # this part of the search is through
+                self._done = not scan.turn() or self._is_settled()
+            if self._done:
+                self._decide()
+        return self._done
+
+    def refuse(self) -> None:
+        """End it before it began: a tampered device takes no token of this command."""
+        self._done = True
+        self.result = wire.RESULT_LOCKED
+
+    def _found(self, count: int) -> None:
+        """Weigh a match; done when nothing that is still to be tried outweighs it."""
+        counters = self._counters
+        command = self._scan.command(count)
+        if command == wire.TOKEN_COMMAND_NONE:  # disable or sync at an even count is no token
+            return
+        last = counters.last
+        if counters.is_recent(self.number):
             self._end(wire.RESULT_ALREADY_USED, count)
-            return True
-        if self._counters.is_good(self._scan.command(count), count):
-            if count <= last + NEAR:
+        elif counters.is_good(command, count, self._forward):
+            if count <= last + self._near:
                 self._end(wire.RESULT_ACCEPTED, count)
-                return True
+                return
             self._far = count
         elif last - SPENT_NEAR <= count <= last:
             self._spent = count
         elif count < last:
             self._old = count
-        return False
+        self._done = self._done or self._is_settled()
+
+    def _is_settled(self) -> bool:
+        covered = self._scan.covered
+        last = self._counters.last
+        if covered > max(last - BACK_SYNC, 0):  # an unused older token may follow
+            return False
+        if self._spent >= 0:
+            return True
+        return self._old >= 0 if self._far < 0 else covered <= last - SPENT_NEAR
 
     def _decide(self) -> None:
+        if self.result != wire.RESULT_INVALID:
+            return
         if self._spent >= 0:
             self._end(wire.RESULT_ALREADY_USED, self._spent)
         elif self._far >= 0:
@@ -195,18 +163,43 @@ class Check:
             self._end(wire.RESULT_ALREADY_USED, self._old)
 
     def _end(self, result: int, count: int) -> None:
+        self._done = True
         self.result = result
         self.count = count
         self.command = self._scan.command(count)
 
 
-def begin(family: int, secret: bytes, starting_code: int, counters: Counters, digits: str) -> Check | None:
-    """A check of typed digits; None when they are no token of the family at all."""
+def begin(  # noqa: PLR0917 - what a device is, what it remembers, what was typed
+    family: int,
+    secret: bytes,
+    starting_code: int,
+    counters: Counters,
+    digits: str,
+    checkpoints: Checkpoints,
+    tampered: bool = False,
+) -> Check | None:
+    """A check of typed digits; None when they are no token of the family at all.
+
+    On a `tampered` device a token of any command but counter sync is at once RESULT_LOCKED.
+    """
     if not digits or not all([digit in "0123456789" for digit in digits]):
         return None
     if family == wire.FAMILY_MOTO:
-        return _begin_moto(secret, counters, digits)
-    return _begin_openpaygo(secret, starting_code, counters, digits)
+        scan = moto_scan(secret, digits)
+    else:
+        scan = openpaygo_scan(secret, starting_code, digits)
+    if scan is None:
+        return None
+    is_sync = scan.command(1) == wire.TOKEN_COMMAND_COUNTER_SYNC
+    forward = FORWARD_SYNC if is_sync else FORWARD
+    near = NEAR
+    if tampered:
+        near = forward = WIDE_SYNC[family]
+    scan.aim(counters.last, forward, checkpoints)
+    check = Check(scan, counters, forward, near)
+    if tampered and not is_sync:
+        check.refuse()
+    return check
 
 
 def guess_chance(family: int) -> float:
@@ -222,106 +215,15 @@ def guess_chance(family: int) -> float:
     return (FORWARD + (BACK + 1) // 2) * 2 * 1000 / 2**30
 
 
+def sync_chance(family: int) -> float:
+    """How likely one guessed counter sync ends the tampered state (which gives no credit yet)."""
+    if family == wire.FAMILY_MOTO:
+        return WIDE_SYNC[family] / 2**19
+    return WIDE_SYNC[family] // 2 * 2 * 1000 / 2**30  # only odd counts
+
+
 def spent_chance(family: int) -> float:
     """How likely a guess has the digits of a spent token after ten years, and so is no wrong entry."""
     if family == wire.FAMILY_MOTO:
-        return _MOTO_REACH / 2**19
+        return MOTO_REACH / 2**19
     return _TEN_YEARS_COUNT * 2 * 1000 / 2**30
-
-
-def _begin_moto(secret: bytes, counters: Counters, digits: str) -> Check | None:
-    if len(digits) > _MAX_MOTO_DIGITS or int(digits) > _MAX_MOTO_NUMBER:
-        return None
-    scan = _MotoScan(secret, counters.last, int(digits))
-    return Check(scan, counters) if scan.command(0) else None
-
-
-def _begin_openpaygo(secret: bytes, starting_code: int, counters: Counters, digits: str) -> Check | None:
-    extended = len(digits) in (12, 20)
-    try:
-        if len(digits) in (9, 12):
-            number = int(digits)
-        else:
-            number = openpaygo.from_restricted(digits, extended)
-        value = openpaygo.value_of(number, starting_code, extended)
-        chain = openpaygo.Chain(secret, starting_code, value, extended)
-    except TokenError:  # a length, a digit or a value that no token has
-        return None
-    return Check(_OpenPaygoScan(chain, counters.last, number, value), counters)
-
-
-class _MotoScan:
-    """Sequence numbers, the likely ones first: the next ones upwards, then the last ones downwards."""
-
-    __slots__ = (
-        "_code",
-        "_downwards",
-        "_last",
-        "_limit",
-        "_now",
-        "_secret",
-        "_signature",
-        "number",
-        "payload",
-    )
-
-    def __init__(self, secret: bytes, last: int, number: int):
-        self._secret = secret
-        self._last = last
-        self._now = last
-        self._downwards = False
-        self._code, self.payload, self._signature = moto.split(number)
-        ahead = FORWARD_SYNC if self._code == moto.COUNTER_SYNC else FORWARD
-        self._limit = min(last + ahead, moto.MAX_SEQUENCE_NUMBER)
-        self.number = number
-
-    def command(self, _count: int) -> int:
-        return _MOTO_COMMANDS.get(self._code, wire.TOKEN_COMMAND_NONE)
-
-    def advance(self) -> int:
-        """The next number to try; -1 after the last one."""
-        if self._now == self._limit and not self._downwards:
-            self._downwards = True
-            self._now = self._last + 1
-        self._now += -1 if self._downwards else 1
-        return self._now if self._last - self._now < _MOTO_REACH else -1
-
-    def matches(self) -> bool:
-        """Whether the typed digits are the token at this number."""
-        expected = moto.signature(self._secret, self._code, self.payload, self._now)
-        return expected == self._signature
-
-
-class _OpenPaygoScan:
-    """The chain of one value from its start; count 0 is the starting code itself and never a token."""
-
-    __slots__ = ("_chain", "_command", "_limit", "number", "payload")
-
-    def __init__(self, chain: openpaygo.Chain, last: int, number: int, value: int):
-        self._chain = chain
-        self._command = wire.TOKEN_COMMAND_NONE
-        if value == openpaygo.DISABLE_VALUE:
-            self._command = wire.TOKEN_COMMAND_DISABLE_PAYG
-        elif value == openpaygo.SYNC_VALUE:
-            self._command = wire.TOKEN_COMMAND_COUNTER_SYNC
-        self._limit = last + (FORWARD_SYNC if self._command == wire.TOKEN_COMMAND_COUNTER_SYNC else FORWARD)
-        self.number = number
-        self.payload = value
-
-    def command(self, count: int) -> int:
-        if count % 2 == 0:
-            return wire.TOKEN_COMMAND_NONE if self._command else wire.TOKEN_COMMAND_ADD_TIME
-        return self._command or wire.TOKEN_COMMAND_SET_TIME
-
-    def advance(self) -> int:
-        """The next count to try; -1 after the last one."""
-        if self._chain.count >= min(self._limit, openpaygo.MAX_COUNT):
-            return -1
-        self._chain.step()
-        return self._chain.count
-
-    def matches(self) -> bool:
-        """Whether the typed digits are the token at this count."""
-        return (
-            self.command(self._chain.count) != wire.TOKEN_COMMAND_NONE and self._chain.token() == self.number
-        )

@@ -1,13 +1,15 @@
-"""The answer to a keypad entry as a JSON object, for main.py and the `payg device` commands."""
+"""The answer to a keypad entry as a JSON object, for shell.py and the `payg device` commands."""
 
 from firmware.controller import Controller, Outcome
 from protocols.magicbox import wire
 
 
 def answer(controller: Controller, outcome: Outcome) -> "dict[str, object]":
-    """{"result","command","payload","credit_s","count","relay"}, and "retry_in_s" when locked.
+    """{"result","command","payload","credit_s","count","relay"}, when locked also "retry_in_s", and "closed":
+    true when only a sealed command opens the keypad.
 
-    `command` and `payload` are what the token said, None when it said nothing readable.
+    `command` and `payload` are what the token said, None when it said nothing readable; the holder's PIN is
+    accepted and says nothing.
     """
     said = outcome.command != wire.TOKEN_COMMAND_NONE
     members: dict[str, object] = {
@@ -20,4 +22,6 @@ def answer(controller: Controller, outcome: Outcome) -> "dict[str, object]":
     }
     if outcome.result == wire.RESULT_LOCKED:
         members["retry_in_s"] = outcome.retry_in_s
+        if controller.closed:
+            members["closed"] = True
     return members

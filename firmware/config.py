@@ -3,9 +3,15 @@
 from protocols.magicbox import wire
 from protocols.tokens import moto, openpaygo
 
-VERSION = b"\x00\x01\x00"  # major, minor, patch
 STATUS_INTERVAL_S = 900  # a status record every 15 minutes: 30 kB a day on a mobile link
+KEEP_ALIVE_S = 60  # MQTT pings
+LINKS = "mqtt"
+LOW_CREDIT_S = 86_400  # a day's warning
+PREPAID_S = 10  # credit.py
+MAX_KEEP_ALIVE_S = 65_535  # 16 bits of the MQTT login
 MIN_LINK_KEY_SIZE = 16
+
+_LINK_NAMES = ("mqtt", "http")
 
 
 class ConfigError(ValueError):
@@ -17,14 +23,20 @@ class Config:
 
     `starting_code` (OpenPAYGO; None derives it from the secret, Moto has none) and `last_count` (the highest
     count the device has accepted, -1: none) only matter until the store is provisioned. An empty `link_key`
-    makes a device without a link.
+    makes a device without a link. `status_interval_s`, `keep_alive_s` (0: no pings), `links` (in the order of
+    trying: "mqtt,http") and `low_credit_s` (0: no warning) hold until a CONFIG changes them (settings.py).
+    `prepaid_s`: what a power cut may cost (credit.py); 0 for a clock that is moved by hand.
     """
 
     __slots__ = (
         "encrypted",
         "family",
+        "keep_alive_s",
         "last_count",
         "link_key",
+        "links",
+        "low_credit_s",
+        "prepaid_s",
         "secret",
         "serial",
         "starting_code",
@@ -42,6 +54,10 @@ class Config:
         last_count: int = -1,
         encrypted: bool = True,
         status_interval_s: int = STATUS_INTERVAL_S,
+        keep_alive_s: int = KEEP_ALIVE_S,
+        links: str = LINKS,
+        low_credit_s: int = LOW_CREDIT_S,
+        prepaid_s: int = PREPAID_S,
     ):
         """ConfigError for an argument that makes no device."""
         self.serial = text(serial, "the serial")
@@ -51,6 +67,10 @@ class Config:
         self.last_count = whole(last_count, "the count")
         self.encrypted = flag(encrypted, "encrypted")
         self.status_interval_s = whole(status_interval_s, "the status interval")
+        self.keep_alive_s = whole(keep_alive_s, "the keep-alive")
+        self.links = text(links, "the links")
+        self.low_credit_s = whole(low_credit_s, "the low credit")
+        self.prepaid_s = prepaid_s
         self.starting_code = 0
         if not secret:
             raise ConfigError("the secret must have at least one byte")
@@ -58,6 +78,12 @@ class Config:
             raise ConfigError("the link key must have at least %d bytes" % MIN_LINK_KEY_SIZE)
         if status_interval_s < 1:
             raise ConfigError("the status interval must be at least 1 s")
+        if not 0 <= keep_alive_s <= MAX_KEEP_ALIVE_S:
+            raise ConfigError("the keep-alive must be 0 to %d s" % MAX_KEEP_ALIVE_S)
+        if low_credit_s < 0:
+            raise ConfigError("the low credit must not be negative")
+        if not are_links(links):
+            raise ConfigError("the links must be mqtt, http or both with a comma, not %s" % links)
         is_openpaygo = self.family == wire.FAMILY_OPENPAYGO
         if is_openpaygo:
             self._check_openpaygo(starting_code)
@@ -99,6 +125,12 @@ def text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise ConfigError("%s must be text" % name)
     return value
+
+
+def are_links(names: str) -> bool:
+    """Whether a text names links, each once: mqtt; http; mqtt,http; http,mqtt."""
+    given = names.split(",")
+    return all([name in _LINK_NAMES and given.count(name) == 1 for name in given])
 
 
 def _family(name: str) -> int:

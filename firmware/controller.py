@@ -1,326 +1,304 @@
 """The controller: events in, effects out, no clock and no thread of its own (DESIGN.md, Devices).
 
-A shell (main.py on a board, edge/device.py on a host) calls `key`, `entry`, `receive` when something happens
-and `poll` at the deadline that `poll` named, each with the HAL's milliseconds. What they change goes the same
-way every time: the clocks are advanced, the parts of the State change, the State is stored, and only then the
-relay switches and something is shown or sent. A save that fails is a StoreError: the change is kept in RAM,
-`unsaved`, and every later call saves first; nothing else happens until one succeeds. link.py carries the
-frames.
+A shell (shell.py on a board, edge/device.py on a host) calls `key`, `receive` when something happens and
+`poll` at the deadline that `poll` named, each with the HAL's milliseconds. What they change goes the same way
+every time: the clocks are advanced, the State changes, it is stored, and only then the relay switches and
+something is shown or sent (core.py, which also says what a StoreError means). A token is checked in slices of
+`poll` (tokens.py), one at a time, whether it was typed (entry.py) or came in a sealed command (commands.py).
+link.py and checkin.py carry the frames, ota.py works on update orders.
 """
 
-from firmware import acceptance, commands, ui
+from firmware.commands import Commands
 from firmware.config import Config
-from firmware.credit import FIRST_SAVE_S, next_save_s
+from firmware.core import Core
+from firmware.entry import Entry, Outcome
 from firmware.hal import Hal
-from firmware.reporter import ALARM_KEYPAD_CLOSED, ALARM_KEYPAD_PAUSED, Reporter
-from firmware.state import State
-from firmware.store import Store, StoreError
+from firmware.keypad import PIN_END
+from firmware.panel import Panel
+from firmware.tokens import NO_END_MS, Tokens
 from protocols.magicbox import wire
 
-ENTRY_TIMEOUT_MS = 30_000  # half-typed digits are forgotten
-MAX_ENTRY_DIGITS = 20  # the longest token: extended, in restricted digits
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.order import UpdateOrder
+    from firmware.outputs import Outputs
+    from firmware.reporter import Reporter
+    from firmware.results import Results
+    from firmware.settings import Settings
+    from firmware.uplink import Uplink
+
 MAX_BODY = 512  # bytes of records a frame: small enough for a board's heap
-
-
-class Outcome:
-    """The answer to one entry. `command` and `payload` are what the token said (TOKEN_COMMAND_NONE: nothing
-    readable); `retry_in_s` is None unless locked."""
-
-    __slots__ = ("command", "payload", "result", "retry_in_s")
-
-    def __init__(self, result: int, command: int = 0, payload: int = 0, retry_in_s: int | None = None):
-        self.result = result
-        self.command = command
-        self.payload = payload
-        self.retry_in_s = retry_in_s
+SLICE_MS = 10  # of a check, at a time
 
 
 class Controller:
-    """One device. Times are the HAL's ticks in ms; the HAL must outlive it."""
+    """One device. Times are the HAL's ticks in ms; the HAL must outlive it.
+
+    `checked_in`: a sealed frame of the back end was accepted since the start. `last_refusal` says why the
+    last of `refused_frames` frames was not.
+    """
 
     __slots__ = (
-        "_config",
-        "_entry_ends_ms",
-        "_hal",
-        "_keys",
-        "_save_at_ms",
-        "_save_s",
-        "_show_ends_ms",
-        "_state",
-        "_status_at_ms",
-        "_store",
-        "_unsaved",
-        "display",
+        "_commands",
+        "_core",
+        "_entry",
+        "_outcome",
+        "_panel",
+        "_tokens",
+        "checked_in",
         "last_refusal",
         "refused_frames",
-        "relay",
-        "reporter",
-        "status",
     )
 
     def __init__(self, config: Config, hal: Hal):
-        """Start from the stored state; StoreError when there is none, or it is another device's."""
-        self._config = config
-        self._hal = hal
-        self._store = Store(hal.flash)
-        now_ms = hal.ticks_ms()
-        self._state = State(config, now_ms)
-        stored = self._store.load()
-        if stored is None:
-            raise StoreError("the store is blank or damaged")
-        self._state.unpack(stored)
-        self.reporter = Reporter(self._state.uplink, now_ms)
-        self._unsaved = False
-        self._keys = ""
-        self._entry_ends_ms = 0
-        self._show_ends_ms = 0
-        self._save_s = FIRST_SAVE_S
-        self._save_at_ms = now_ms
-        self._status_at_ms = now_ms
-        self.display = ("", "")
+        """Start from the stored state; StoreError when it is another device's, or cannot be read or written.
+
+        A blank store makes a tampered device: whoever wiped it knows of tokens that it does not.
+        """
+        core = Core(config, hal)
+        self._core = core
+        self._tokens = Tokens(core)
+        self._entry = Entry(core, self._tokens)
+        self._commands = Commands(core, self._tokens)
+        self._panel = Panel(core)
+        self._outcome: Outcome | None = None
+        self.checked_in = False
         self.last_refusal = ""
         self.refused_frames = 0
-        self.relay = False
-        self.status = -1
-        self._boot()
+        core.boot()
+        self._panel.idle()
 
     @property
-    def uplink(self):
-        return self._state.uplink
+    def reporter(self) -> "Reporter":
+        return self._core.reporter
 
     @property
-    def results(self):
-        return self._state.results
+    def uplink(self) -> "Uplink":
+        return self._core.state.uplink
+
+    @property
+    def results(self) -> "Results":
+        return self._core.state.results
+
+    @property
+    def settings(self) -> "Settings":
+        """The settings in force."""
+        return self._core.state.settings
 
     @property
     def boot_id(self) -> int:
         """Another at each start, ever growing."""
-        return self._state.boot_id
+        return self._core.state.boot_id
 
     @property
     def token_count(self) -> int:
         """The highest accepted OpenPAYGO count or Moto sequence number."""
-        return self._state.counters.last
+        return self._core.state.counters.last
 
     @property
     def credit_s(self) -> int:
         """Seconds left as of the last call; credit.NO_LIMIT_S when PAYG is disabled."""
-        return self._state.credit.left_s()
+        return self._core.state.credit.left_s()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the budget of wrong entries is used up: only a sealed command opens the keypad."""
+        return self._core.state.throttle.closed
+
+    @property
+    def relay(self) -> bool:
+        return self._core.relay
+
+    @property
+    def status(self) -> int:
+        """STATE_*, as stored."""
+        return self._core.status
+
+    @property
+    def display(self) -> tuple[str, str]:
+        return self._panel.display
+
+    @property
+    def outputs(self) -> "Outputs":
+        """Lamp and buzzer, for the shell to poll."""
+        return self._panel.outputs
 
     @property
     def unsaved(self) -> bool:
         """Whether something must be stored before anything leaves; only a successful save ends it."""
-        return self._unsaved or self._state.uplink.dirty or self._state.channel.dirty
+        return self._core.unsaved
+
+    @property
+    def wants_reset(self) -> bool:
+        """Whether the shell is to start the board again: a RESET was stored and answered."""
+        return self._commands.wants_reset()
+
+    @property
+    def update_order(self) -> "UpdateOrder | None":
+        """What an UPDATE ordered, until `update_confirmed` or `update_failed`; `save` keeps its progress."""
+        return self._core.state.order.pending
+
+    def update_confirmed(self) -> None:
+        """The ordered version runs and has reached the back end: answer the command."""
+        self._end_update("")
+
+    def update_failed(self, reason: str) -> None:
+        """The order came to nothing: answer the command with the reason, at most MAX_DETAIL characters."""
+        self._end_update(reason)
 
     def key(self, key: str, now_ms: int) -> Outcome | None:
-        """A key of the keypad: digits, `*` starts over, `#` enters; the outcome of an entry."""
-        self._entry_ends_ms = now_ms + ENTRY_TIMEOUT_MS
-        if key == "#":
-            keys = self._keys
-            self._keys = ""
-            return self.entry(keys, now_ms)
-        self._keys = "" if key == "*" else (self._keys + key)[: MAX_ENTRY_DIGITS + 1]
-        self._show(self._keys[: ui.WIDTH], self._keys[ui.WIDTH :])
-        return None
+        """A key of the keypad: digits, `*` clears, `#` enters, PIN_END is a PIN's end or clears; the outcome
+        when an entry needs no check.
+
+        Otherwise `poll` works on it, `take_outcome` has it in the end, and until then keys do nothing.
+        """
+        core = self._core
+        entry = self._entry
+        now_ms = core.advance(now_ms)
+        if entry.is_waiting or entry.is_checking:
+            return None
+        if key == PIN_END:
+            if core.state.user.is_pin(entry.keys):
+                entry.clear()
+                outcome = Outcome(wire.RESULT_ACCEPTED, is_holder=True)
+                self._panel.answer(outcome)
+                return outcome
+            key = "*"
+        if key != "#":
+            entry.key(key, now_ms)
+            self._panel.typed(entry.keys)
+            return None
+        keys = entry.keys
+        entry.clear()
+        core.save_what_is_unsaved()
+        entry.enter(keys)
+        self._panel.checking()
+        if self._tokens.is_busy:
+            return None
+        outcome = entry.start()
+        if outcome is not None:
+            self._panel.answer(outcome)
+        return outcome
 
     def entry(self, typed: str, now_ms: int) -> Outcome:
-        """One whole entry, bare or as `*...#`, spaces ignored. An empty one is invalid but no wrong entry."""
-        self._advance(now_ms)
-        self._save_what_is_unsaved()
-        outcome = self._enter(_digits(typed))
-        wait_ms = self._wait_ms()
-        closed = self._state.throttle.closed
-        self._show(*ui.result_lines(outcome.result, self._state_code(), self.credit_s, wait_ms, closed))
-        self._show_ends_ms = now_ms + ui.SHOW_RESULT_MS
+        """One whole entry, checked to its end at once: bare or as `*...#`, spaces ignored.
+
+        An empty one is invalid but no wrong entry.
+        """
+        self._core.advance(now_ms)
+        self._core.save_what_is_unsaved()
+        self._work(NO_END_MS)  # what came before
+        self._outcome = None
+        self._entry.enter(typed)
+        self._work(NO_END_MS)
+        outcome = self.take_outcome()
+        if outcome is None:
+            raise AssertionError("an entry has an outcome")
+        return outcome
+
+    def take_outcome(self) -> Outcome | None:
+        """The outcome of an entry that `poll` has finished, once."""
+        outcome = self._outcome
+        self._outcome = None
         return outcome
 
     def receive(self, frame: bytes, now_ms: int) -> bool:
         """A frame from the back end; False when it was refused (`last_refusal`) and nothing changed."""
-        self._advance(now_ms)
-        self._save_what_is_unsaved()
+        core = self._core
+        core.advance(now_ms)
+        core.save_what_is_unsaved()
         try:
-            records = self._state.channel.open(frame)
+            records = core.state.channel.open(frame, core.state.uplink.waits)
         except wire.WireError as refusal:
             self.refused_frames += 1
             self.last_refusal = refusal.reason
             return False
-        changed = [commands.run(record, self) for record in records]
-        if any(changed):
-            self._commit()
+        self.checked_in = self.checked_in or not core.state.channel.is_lost
+        for record in records:
+            self._commands.take(record)
+        self._work(core.hal.ticks_ms() + SLICE_MS)
         return True
 
     def poll(self, now_ms: int) -> int:
         """Do what is due; ms until the next deadline, at least 1."""
-        self._advance(now_ms)
-        if self.unsaved or self._state_code() != self.status or now_ms >= self._save_at_ms:
-            self._commit()
-        if now_ms >= self._status_at_ms:
-            self.report_status()
-        if self._keys and now_ms >= self._entry_ends_ms:
-            self._keys = ""
-            self._show_ends_ms = now_ms
-        if self._show_ends_ms and now_ms >= self._show_ends_ms:
-            self._show_ends_ms = 0
-            self._show(*ui.idle_lines(self.status, self.credit_s))
-        return max(min(self._deadlines()) - now_ms, 1)
+        core = self._core
+        entry = self._entry
+        now_ms = core.advance(now_ms)
+        core.poll()
+        if entry.keys and now_ms >= entry.ends_ms:
+            entry.clear()
+            self._panel.idle()
+        if self._is_at_work():
+            self._work(core.hal.ticks_ms() + SLICE_MS)
+        wait_ms = self._panel.poll(now_ms)
+        if self._is_at_work():
+            return 1
+        deadline_ms = self._commands.deadline_ms(core.deadline_ms())
+        if entry.keys:
+            deadline_ms = min(deadline_ms, entry.ends_ms)
+        if wait_ms >= 0:
+            deadline_ms = min(deadline_ms, now_ms + wait_ms)
+        return max(deadline_ms - now_ms, 1)
 
     def take_frame(self, now_ms: int) -> bytes | None:
         """The next sealed frame up when one is due, with numbers and a sequence that never repeat."""
-        state = self._state
+        core = self._core
+        state = core.state
+        now_ms = core.advance(now_ms)
         if not state.uplink.is_due(now_ms):
             return None
-        self._advance(now_ms)
         state.channel.reserve()
-        self._save_what_is_unsaved()
+        core.save_what_is_unsaved()
         body = state.uplink.take_body(now_ms, MAX_BODY)
-        self._save_what_is_unsaved()  # its GAPs may have taken numbers
+        core.save_what_is_unsaved()  # its GAPs may have taken numbers
         return state.channel.seal(body)
 
     def save(self) -> None:
         """Store the state as of the last call; StoreError leaves it unsaved."""
-        self._unsaved = True
-        self._store.save(self._state.pack())
-        self._unsaved = False
-        self._state.uplink.dirty = False
-        self._state.channel.dirty = False
-        self._save_s = next_save_s(self._save_s)
-        self._save_at_ms = self.reporter.now_ms + self._save_s * 1000
+        self._core.save()
 
     def report_status(self) -> None:
-        """Queue a status record; the next periodic one follows after the configured interval."""
-        self._status_at_ms = self.reporter.now_ms + self._config.status_interval_s * 1000
-        readings = self._hal.readings()
-        self.reporter.status(self.credit_s, self.relay, self._state_code(), readings, self.token_count)
+        """Queue a status record."""
+        self._core.report_status()
 
-    def token_command(self, digits: str) -> int:
-        """The RESULT of a token in a sealed command: no throttle, and it opens the keypad. Not yet saved."""
-        check = self._check(_digits(digits))
-        if check is None:
-            return wire.RESULT_INVALID
-        if check.result == wire.RESULT_ACCEPTED:
-            self._book(check, wire.SOURCE_COMMAND)
-            self._state.throttle.reopen(self._powered_s())
-        return check.result
+    def _end_update(self, failure: str) -> None:
+        self._commands.end_update(failure)
+        self._core.save_what_is_unsaved()
 
-    def _boot(self) -> None:
-        state = self._state
-        state.boot_id += 1
-        state.uplink.restart()
-        self.reporter.boot(state.boot_id, self._hal.reset_cause, self._config.family)
-        state.channel.reserve()
-        self._commit()
-        self._save_s = FIRST_SAVE_S
-        self._save_at_ms = self.reporter.now_ms + FIRST_SAVE_S * 1000
-        self._show(*ui.idle_lines(self.status, self.credit_s))
+    def _is_at_work(self) -> bool:
+        return self._tokens.is_busy or self._entry.is_waiting or self._commands.is_waiting
 
-    def _advance(self, now_ms: int) -> None:
-        self.reporter.now_ms = max(now_ms, self.reporter.now_ms)
-        passed_ms = self._state.credit.advance(now_ms)
-        self._state.throttle.advance(passed_ms, self._powered_s())
+    def _work(self, ends_ms: int) -> None:
+        """Work on what waits until the clock says `ends_ms`, and store what that changed."""
+        while self._step(ends_ms):
+            pass
+        self._core.save_what_is_unsaved()
 
-    def _enter(self, digits: str) -> Outcome:
-        wait_ms = self._wait_ms()
-        if wait_ms:
-            return Outcome(wire.RESULT_LOCKED, retry_in_s=(wait_ms + 999) // 1000)
-        if not digits:
-            return Outcome(wire.RESULT_INVALID)
-        check = self._check(digits)
-        if check is None or check.result == wire.RESULT_INVALID:
-            self._wrong(check is not None)
-            return Outcome(wire.RESULT_INVALID)
-        if check.result == wire.RESULT_ACCEPTED:
-            self._book(check, wire.SOURCE_KEYPAD)
-            self._commit()
+    def _step(self, ends_ms: int) -> bool:
+        """Go on with the check, or begin with what is next; False when nothing is to be done now."""
+        entry = self._entry
+        commands = self._commands
+        if self._tokens.is_busy:
+            if not self._tokens.step(ends_ms):
+                if entry.is_checking:
+                    entry.charge()
+                return False
+            if entry.is_checking:
+                self._answer(entry.finish())
+            else:
+                commands.finish()
+                self._panel.refresh()
+        elif entry.is_waiting:
+            outcome = entry.start()
+            if outcome is not None:
+                self._answer(outcome)
+        elif commands.is_waiting:
+            commands.start()
+            self._panel.refresh()
         else:
-            self._report_token(wire.SOURCE_KEYPAD, check.result, check.command, check.payload)
-        return Outcome(check.result, check.command, check.payload)
+            return False
+        return True
 
-    def _check(self, digits: str) -> acceptance.Check | None:
-        config = self._config
-        state = self._state
-        check = acceptance.begin(config.family, config.secret, state.starting_code, state.counters, digits)
-        if check is not None:
-            check.run()
-        return check
-
-    def _book(self, check: acceptance.Check, source: int) -> None:
-        """Grant an accepted token, and keep its event. Not yet saved."""
-        state = self._state
-        self._unsaved = True
-        state.counters.accept(check.command, check.count, check.number)
-        if self._config.family == wire.FAMILY_MOTO and check.command == wire.TOKEN_COMMAND_COUNTER_SYNC:
-            state.counters.jump(check.payload)
-        state.credit.grant(check.command, check.payload)
-        state.throttle.accepted(self._powered_s())
-        self._report_token(source, check.result, check.command, check.payload)
-
-    def _wrong(self, could_be_token: bool) -> None:
-        throttle = self._state.throttle
-        throttle.wrong(could_be_token)
-        self._report_token(wire.SOURCE_KEYPAD, wire.RESULT_INVALID, wire.TOKEN_COMMAND_NONE, 0)
-        if throttle.closed:
-            self.reporter.alarm(ALARM_KEYPAD_CLOSED, 0)
-        elif throttle.pause_ms:
-            self.reporter.alarm(ALARM_KEYPAD_PAUSED, throttle.pause_ms // 1000)
-        self.save()
-
-    def _report_token(self, source: int, result: int, command: int, payload: int) -> None:
-        said = (source, result, command, payload)
-        self.reporter.token(said, self.token_count, self.credit_s)
-
-    def _commit(self) -> None:
-        """Store, then switch the relay and report when the device's state is another.
-
-        Only off needs no store: used-up credit gives no light while saves fail.
-        """
-        if self.relay and not self._state.credit.is_on():
-            self.relay = False
-            self._hal.set_relay(False)
-        self.save()
-        code = self._state_code()
-        if code == self.status:
-            return
-        self.status = code
-        self.relay = self._state.credit.is_on()
-        self._hal.set_relay(self.relay)
-        self.report_status()
-        if not self._show_ends_ms:
-            self._show(*ui.idle_lines(self.status, self.credit_s))
-
-    def _state_code(self) -> int:
-        credit = self._state.credit
-        if credit.disabled:
-            return wire.STATE_PAYG_DISABLED
-        return wire.STATE_ACTIVE if credit.is_on() else wire.STATE_EXPIRED
-
-    def _save_what_is_unsaved(self) -> None:
-        if self.unsaved:
-            self._commit()
-
-    def _wait_ms(self) -> int:
-        return self._state.throttle.wait_ms(self._state.credit.powered_ms)
-
-    def _powered_s(self) -> int:
-        return self._state.credit.powered_ms // 1000
-
-    def _deadlines(self) -> list[int]:
-        deadlines = [self._save_at_ms, self._status_at_ms]
-        if self.status == wire.STATE_ACTIVE:
-            deadlines.append(self.reporter.now_ms + self._state.credit.left_ms)
-        if self._keys:
-            deadlines.append(self._entry_ends_ms)
-        if self._show_ends_ms:
-            deadlines.append(self._show_ends_ms)
-        return deadlines
-
-    def _show(self, first: str, second: str) -> None:
-        self.display = (first, second)
-        self._hal.show(first, second)
-
-
-def _digits(typed: str) -> str:
-    """What was typed between `*` and `#`, without spaces."""
-    typed = typed.replace(" ", "")
-    if typed.startswith("*"):
-        typed = typed[1:]
-    return typed[:-1] if typed.endswith("#") else typed
+    def _answer(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self._panel.answer(outcome)

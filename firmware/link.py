@@ -1,15 +1,15 @@
-"""Controller and MQTT client joined: what arrives, what leaves, when to look again. No sockets (DESIGN.md,
-Devices).
+"""Controller and MQTT client joined: the conversation of a device with its broker (conversation.py;
+DESIGN.md, Devices).
 
-A shell calls `opened` when its transport stands, `received` with what came, `poll` at the deadline that
-`poll` named, sends what `output` gives, and `closed` at the end. After login the link subscribes to `down`
-(QoS 0), announces itself on `state` (retained; the will says offline), and sends frames up one at a time: the
-next one leaves after the broker has acknowledged the last.
+After login the link subscribes to `down` (QoS 0), announces itself on `state` (retained; the will says
+offline), and sends frames up one at a time: the next one leaves after the broker has acknowledged the last.
+checkin.py is the same over HTTP.
 """
 
 from firmware.config import ConfigError
 from firmware.controller import Controller
-from firmware.mqtt import NOTHING_DUE_MS, Acknowledged, Client, Connected, MqttError, Publication, Subscribed
+from firmware.conversation import NEVER_MS, Conversation
+from firmware.mqtt import Acknowledged, Client, Connected, MqttError, Publication, Subscribed
 from firmware.store import StoreError
 from protocols import topics
 
@@ -17,7 +17,7 @@ KEEP_ALIVE_S = 60
 MAX_KEEP_ALIVE_S = 65_535  # 16 bits of the login
 
 
-class Link:
+class Link(Conversation):
     """One device's way to its broker. After an MqttError: close the transport, call `closed`, reconnect."""
 
     __slots__ = (
@@ -30,8 +30,17 @@ class Link:
         "keep_alive_s",
     )
 
-    def __init__(self, serial: str, password: str, controller: Controller, keep_alive_s: int = KEEP_ALIVE_S):
-        """ConfigError for a keep-alive that MQTT has not; 0: no pings."""
+    def __init__(
+        self,
+        serial: str,
+        password: str,
+        controller: Controller,
+        keep_alive_s: int = KEEP_ALIVE_S,
+        place: "tuple[str, int, bool]" = ("", 0, False),
+    ):
+        """`place`: host, port, TLS or not, for a caller without a transport of its own. ConfigError for a
+        keep-alive that MQTT has not; 0: no pings."""
+        super().__init__(*place)
         if not 0 <= keep_alive_s <= MAX_KEEP_ALIVE_S:
             raise ConfigError("the keep-alive must be 0 to %d s" % MAX_KEEP_ALIVE_S)
         self._serial = serial
@@ -49,6 +58,7 @@ class Link:
 
     def opened(self, now_ms: int) -> None:
         """The transport stands: log in."""
+        self.reached = False
         self._client = Client(topics.encode_serial(self._serial), self._password, self.keep_alive_s)
         self._client.open(topics.state(self._serial), self._state("offline"), now_ms)
 
@@ -68,7 +78,7 @@ class Link:
     def poll(self, now_ms: int) -> int:
         """Send what is due; ms until the next call."""
         if self._client is None:
-            return NOTHING_DUE_MS
+            return NEVER_MS
         if self._subscribed and not self._in_flight:
             frame = self._controller.take_frame(now_ms)
             if frame is not None:
@@ -105,6 +115,7 @@ class Link:
             client.subscribe(topics.down(self._serial), now_ms)
         elif isinstance(event, Subscribed):
             self._subscribed = True
+            self.reached = True
             self._controller.uplink.rewind()
             client.publish(topics.state(self._serial), self._state("online"), now_ms, retain=True)
         elif isinstance(event, Acknowledged):

@@ -8,10 +8,10 @@ repeats records until they are acknowledged.
 
 import struct
 
+from firmware.conversation import NEVER_MS, ConversationError
+
 MAX_PACKET = 4096  # bytes of one packet received: a frame is below 1 kB, and a board's heap is small
 REPLY_TIMEOUT_MS = 20_000  # for CONNACK, SUBACK, PUBACK and PINGRESP
-
-NOTHING_DUE_MS = 3_600_000
 
 _CONNACK = 2
 _PUBLISH = 3
@@ -25,12 +25,8 @@ _CONNECT_FLAGS = (
 _REFUSALS = ("", "version", "client_id", "unavailable", "bad_login", "not_authorized")
 
 
-class MqttError(ValueError):
-    """The connection is of no more use; `reason` is a short code."""
-
-    def __init__(self, reason: str):
-        super().__init__(reason)
-        self.reason = reason
+class MqttError(ConversationError):
+    """The broker said what no broker says, refused, or is silent."""
 
 
 class Connected:
@@ -160,7 +156,7 @@ class Client:
     def _ping_at_ms(self, now_ms: int) -> int:
         """When the next ping is due; none while one is not answered."""
         if not self.connected or not self._keep_alive_ms or _PINGRESP << 16 in self._replies:
-            return now_ms + NOTHING_DUE_MS
+            return now_ms + NEVER_MS
         return self._sent_ms + self._keep_alive_ms // 2
 
     def _read(self, events: "list[Connected | Subscribed | Acknowledged | Publication]", now_ms: int) -> None:

@@ -4,13 +4,10 @@
 credit.
 """
 
-from firmware.config import VERSION
 from firmware.hal import Readings
 from firmware.uplink import Uplink
+from firmware.version import VERSION
 from protocols.magicbox import wire
-
-ALARM_KEYPAD_PAUSED = 1  # value: seconds
-ALARM_KEYPAD_CLOSED = 2  # the budget of wrong entries is used up; value 0
 
 _MAX_U32 = 0xFFFFFFFF
 
@@ -70,14 +67,16 @@ class Reporter:
         else:
             self._uplink.queue(event)
 
-    def command(self, command_id: int, result: int, detail: bytes, kept: bool) -> None:
-        """The answer to a command; one that is only repeated, or busy, need not be kept."""
+    def command(self, command_id: int, result: int, detail: bytes, kept: bool) -> int:
+        """The answer to a command, kept unless it only repeats one or says busy; its record's number."""
         number = self._uplink.take_number()
         answer = wire.CommandResult(number, self.unix_s(), command_id, result, detail)
         if kept:
             self._uplink.keep(answer)
         else:
             self._uplink.queue(answer)
+        return number
 
-    def alarm(self, kind: int, value: int) -> None:
+    def alarm(self, kind: int, value: int = 0) -> None:
+        """Something that a person should hear of (ALARM_KIND_*)."""
         self._uplink.queue(wire.Alarm(self._uplink.take_number(), self.unix_s(), kind, value))

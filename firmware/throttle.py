@@ -6,15 +6,23 @@ not shorten it.
 
 The budget bounds what a stranger can gain in ten years, however patient. One guess gives credit with a chance
 of at most p = 79 / 2^19 (acceptance.guess_chance: the windows). So N guesses gain with a chance of 1 - (1 -
-p)^N, and 2 % allow N = 134. Every wrong entry that could have been a token is paid from the budget, those
-after a good token too. It is filled with CAPACITY at provisioning and by one entry
+p)^N, and 2 % allow N = 134. Every wrong entry that could have been a token is paid from the budget, the free
+ones and those after a good token too. It holds CAPACITY at provisioning, and one more entry comes
 - every TIME_REFILL_S of uptime,
-- with an accepted token, at most every TOKEN_REFILL_S,
-- with a sealed TOKEN command when it is used up, at most every REOPEN_S.
-In ten years that makes 60 + 20 + 31 + 21 = 132, and 1 % more for guesses that happen to be spent tokens and
-cost nothing: 134 (`stranger_chance` counts again from the constants). Used up, the keypad is closed until the
-next refill: by time, or at once by a sealed TOKEN command, for the operator hears an alarm and knows the
-customer. A locked keypad always says in how many seconds it opens, whatever it is that shuts it.
+- with an accepted token, at most every TOKEN_REFILL_S.
+Used up, it closes the keypad, and these refills only fill it: the keypad stays `closed` until an accepted
+sealed command opens it (`reopen`), for the operator heard an alarm and knows the customer. Then the customer
+is to have a few tries, so what is missing to REOPEN_TRIES comes from a reserve of RESERVE entries, which gets
+one more every TIME_REFILL_S as well. With the reserve and the budget both empty, the command opens nothing
+before the next refill.
+In ten years that makes 50 + 20 + 31 + 10 + 20 = 131, and 1.4 % more for guesses that happen to be spent
+tokens and cost nothing: 133 (`stranger_chance` counts again from the constants).
+
+A locked keypad always says in how many seconds to try again; for a closed one that is the next refill.
+
+A wiped store must not give a fresh budget (`tampered`): TAMPERED_TRIES entries are left, no reserve, and
+every pause is the longest until a counter sync is accepted. Who guesses that sync (acceptance.sync_chance,
+4 % for all the tries) has no credit yet, and what is left of the tries to guess some.
 """
 
 import struct
@@ -26,48 +34,60 @@ FIRST_PAUSE_S = 60
 LONGEST_PAUSE_S = 512 * 60
 
 _DAY_S = 86_400
-CAPACITY = 60  # more than a year of a careful customer's slips
+CAPACITY = 50  # a year of a careful customer's slips
+RESERVE = 10
+REOPEN_TRIES = 5
+TAMPERED_TRIES = 5
 TIME_REFILL_S = 180 * _DAY_S
 TOKEN_REFILL_S = 120 * _DAY_S
-REOPEN_S = 180 * _DAY_S
 TEN_YEARS_S = 3_653 * _DAY_S
 
-_FORMAT = ">BIBxQQQ"
-THROTTLE_SIZE = 31
+_FORMAT = ">BIBBBQQ"
+THROTTLE_SIZE = 24
 
 
 class Throttle:
-    """Pause and budget of one keypad; the marks say from when on each refill is due, in s of uptime."""
+    """Pause and budget of one keypad; the marks say from when on each refill is due, in s of uptime.
 
-    __slots__ = ("_reopen_s", "_time_refill_s", "_token_refill_s", "budget", "errors", "pause_ms")
+    `closed`: the budget was used up, and no sealed command has opened the keypad since.
+    """
+
+    __slots__ = ("_reserve", "_time_refill_s", "_token_refill_s", "budget", "closed", "errors", "pause_ms")
 
     def __init__(self):
         self.errors = 0
         self.pause_ms = 0
         self.budget = CAPACITY
+        self.closed = False
+        self._reserve = RESERVE
         self._time_refill_s = TIME_REFILL_S
         self._token_refill_s = 0
-        self._reopen_s = 0
 
     def pack(self) -> bytes:
-        marks = (self._time_refill_s, self._token_refill_s, self._reopen_s)
         pause_s = (self.pause_ms + 999) // 1000
-        return struct.pack(_FORMAT, self.errors, pause_s, self.budget, *marks)
+        marks = (self._time_refill_s, self._token_refill_s)
+        return struct.pack(_FORMAT, self.errors, pause_s, self.budget, self._reserve, self.closed, *marks)
 
     def unpack(self, data: bytes) -> None:
-        self.errors, pause_s, self.budget, time_s, token_s, reopen_s = struct.unpack(_FORMAT, data)
+        self.errors, pause_s, self.budget, self._reserve, closed, time_s, token_s = struct.unpack(
+            _FORMAT, data
+        )
         self.pause_ms = pause_s * 1000
+        self.closed = bool(closed)
         self._time_refill_s = time_s
         self._token_refill_s = token_s
-        self._reopen_s = reopen_s
 
-    @property
-    def closed(self) -> bool:
-        """Whether the budget is used up."""
-        return self.budget == 0
+    def tampered(self) -> None:
+        """Start over with a wiped store: few tries, each at the price of the longest pause."""
+        self.errors = 255
+        self.budget = TAMPERED_TRIES
+        self._reserve = 0
 
     def wait_ms(self, powered_ms: int) -> int:
-        """How long the keypad stays shut: 0, or ms of uptime; `powered_ms` is the uptime as of `advance`."""
+        """How long the keypad stays shut: 0, or ms of uptime; `powered_ms` is the uptime as of `advance`.
+
+        A closed keypad stays shut beyond that too, until `reopen`.
+        """
         if not self.closed:
             return self.pause_ms
         return max(self.pause_ms, self._time_refill_s * 1000 - powered_ms)
@@ -77,6 +97,7 @@ class Throttle:
         self.pause_ms = max(self.pause_ms - passed_ms, 0)
         while powered_s >= self._time_refill_s:
             self._time_refill_s += TIME_REFILL_S
+            self._reserve = min(self._reserve + 1, RESERVE)
             self._refill()
 
     def wrong(self, could_be_token: bool) -> None:
@@ -87,6 +108,7 @@ class Throttle:
             self.pause_ms = min(FIRST_PAUSE_S << doublings, LONGEST_PAUSE_S) * 1000
         if could_be_token:
             self.budget -= 1
+            self.closed = self.budget == 0
 
     def accepted(self, powered_s: int) -> None:
         """Book an accepted token."""
@@ -96,11 +118,18 @@ class Throttle:
             self._token_refill_s = powered_s + TOKEN_REFILL_S
             self._refill()
 
-    def reopen(self, powered_s: int) -> None:
-        """Open a closed keypad after an accepted sealed command, at most every REOPEN_S."""
-        if self.closed and powered_s >= self._reopen_s:
-            self._reopen_s = powered_s + REOPEN_S
-            self._refill()
+    def clear_errors(self) -> None:
+        """End the pause; the budget stays as it is."""
+        self.errors = 0
+        self.pause_ms = 0
+
+    def reopen(self) -> None:
+        """Open a closed keypad after an accepted sealed command, if any tries are left to give."""
+        if self.closed:
+            given = min(max(REOPEN_TRIES - self.budget, 0), self._reserve)
+            self._reserve -= given
+            self.budget += given
+            self.closed = self.budget == 0
 
     def _refill(self) -> None:
         self.budget = min(self.budget + 1, CAPACITY)
@@ -108,8 +137,7 @@ class Throttle:
 
 def stranger_chance(family: int) -> float:
     """The chance that guessing at the keypad gains credit in ten years of uptime (invariant 8: <= 0.02)."""
-    guesses: float = CAPACITY + TEN_YEARS_S // TIME_REFILL_S
-    for refill_s in (TOKEN_REFILL_S, REOPEN_S):  # the first of these is due at once
-        guesses += TEN_YEARS_S // refill_s + 1
+    guesses: float = CAPACITY + RESERVE + 2 * (TEN_YEARS_S // TIME_REFILL_S)
+    guesses += TEN_YEARS_S // TOKEN_REFILL_S + 1  # the first of these is due at once
     guesses /= 1 - acceptance.spent_chance(family)
     return 1 - (1 - acceptance.guess_chance(family)) ** guesses

@@ -1,9 +1,10 @@
 """Records on their way up: each stays until its ACK comes, whatever the broker does (DESIGN.md, Devices).
 
 Telemetry lives in RAM, at most MAX_TELEMETRY records; the oldest is evicted and reported by number in a GAP
-record. Token events and command results are kept in the store, at most KEPT_BYTES; `has_room` tells
-commands.py when a new command must be answered busy, and KEYPAD_ROOM is left to the keypad. When even that is
-full (a device that nobody hears for some twenty tokens), the oldest kept record goes, in a GAP too.
+record. Token events and command results are kept in the store, at most KEPT_BYTES: `has_room` tells
+commands.py when a new command must be answered busy, so results never push anything out, and KEYPAD_ROOM is
+left to the keypad. When even that is full (a device that nobody hears for some thirty tokens), the oldest
+kept record goes, in a GAP too: a customer's token is never refused for want of room.
 
 Numbers are reserved in the store in blocks. What a power cut takes (telemetry, and the rest of a block) is
 reported in GAPs at the next start, from `floor` on: numbers below it are acknowledged, kept, or reported
@@ -15,20 +16,17 @@ import struct
 from protocols.magicbox import wire
 
 MAX_TELEMETRY = 64  # 3 kB of RAM; 16 hours of statuses
-KEPT_BYTES = 560  # what is left of a store page
-KEYPAD_ROOM = 240  # eight token events
-COMMAND_ROOM = 90  # a token event and a command result
+KEPT_BYTES = 1024  # most of what the rest of the state leaves of a store page
+KEYPAD_ROOM = 260  # ten token events
+COMMAND_ROOM = 26 + 48  # a token event and a command result
+UPDATE_ROOM = 48  # the result of an update that is under way
 RESERVE = 256  # numbers a save
 FIRST_RETRY_MS = 15_000
 MAX_LOST = 8  # ranges waiting to become GAPs; beyond, neighbours are joined
 LONGEST_RETRY_MS = 600_000  # an unanswered device repeats itself at most every ten minutes
 
-EVICTED = 0  # reasons of a GAP
-RESTARTED = 1
-
 _FORMAT = ">IIH"
 _FORMAT_SIZE = 10
-UPLINK_SIZE = _FORMAT_SIZE + KEPT_BYTES
 _RECORD_OFFSET = 3  # after type and length; every record up begins with its number
 
 
@@ -70,18 +68,25 @@ class Uplink:
         self._reserved: int = reserved
         self._next = self._reserved
         self._floor = floor
+        self._kept = []
         offset = _FORMAT_SIZE
         for _ in range(count):
             (length,) = struct.unpack_from(">H", data, offset + 1)
             self._kept.append(bytes(data[offset : offset + _RECORD_OFFSET + length]))
             offset += _RECORD_OFFSET + length
 
+    def restart_at(self, number: int) -> None:
+        """Go on from a number that was never used, after the store was lost."""
+        self._next = number
+        self._reserved = number
+        self._floor = number
+
     def restart(self) -> None:
         """After a power cut: the numbers that went with it are lost."""
         first = self._floor
         for number in [_number(record) for record in self._kept] + [self._reserved]:
             if number > first:
-                self._lost.append((first, number - 1, RESTARTED))
+                self._lost.append((first, number - 1, wire.GAP_REASON_RESTARTED))
             first = max(first, number + 1)
 
     def take_number(self) -> int:
@@ -94,7 +99,7 @@ class Uplink:
 
     def queue(self, record: wire.Record) -> None:
         """Send `record` when there is a link; it may be evicted."""
-        if len(self._telemetry) == MAX_TELEMETRY:
+        while len(self._telemetry) >= MAX_TELEMETRY:  # GAPs may have come on top
             self._lose(self._telemetry.pop(0))
         self._telemetry.append(wire.encode_records([record]))
 
@@ -105,9 +110,14 @@ class Uplink:
         while self._kept_bytes() > KEPT_BYTES:
             self._lose(self._kept.pop(0))
 
-    def has_room(self) -> bool:
-        """Whether a command's event and result can be kept."""
-        return self._kept_bytes() + COMMAND_ROOM <= KEPT_BYTES - KEYPAD_ROOM
+    def has_room(self, spare: int = 0) -> bool:
+        """Whether a command's event and result can be kept, and `spare` bytes more."""
+        return self._kept_bytes() + COMMAND_ROOM + spare <= KEPT_BYTES - KEYPAD_ROOM
+
+    def forget_telemetry(self) -> None:
+        """Drop all telemetry; a GAP says which."""
+        while self._telemetry:
+            self._lose(self._telemetry.pop(0))
 
     def acknowledge(self, first: int, last: int) -> None:
         """Forget the records first to last; the store forgets the kept ones with its next save."""
@@ -116,6 +126,18 @@ class Uplink:
         self._kept = [record for record in self._kept if not first <= _number(record) <= last]
         if self.pending() < before:
             self._retry_ms = FIRST_RETRY_MS
+
+    def waits(self, first: int, last: int) -> bool:
+        """Whether an ACK of first to last answers a record that was sent and waits."""
+        sent = [_number(record) for record in self._kept + self._telemetry]
+        return any([first <= number <= last for number in sent])
+
+    def is_kept(self, number: int) -> bool:
+        """Whether a kept record still waits for its acknowledgement."""
+        for record in self._kept:
+            if _number(record) == number:
+                return True
+        return False
 
     def pending(self) -> int:
         """How many records are not acknowledged."""
@@ -133,9 +155,7 @@ class Uplink:
         if self._cursor and now_ms >= self._retry_at_ms:
             self._cursor = 0
             self._retry_ms = min(2 * self._retry_ms, LONGEST_RETRY_MS)
-        if self._lost:
-            return True
-        return any([_number(record) >= self._cursor for record in self._kept + self._telemetry])
+        return self._needs_gap() or self._is_new(self._telemetry) or self._is_new(self._kept)
 
     def wait_ms(self, now_ms: int) -> int:
         """ms until `is_due` may become true by itself; -1 when only a new record can."""
@@ -143,11 +163,11 @@ class Uplink:
 
     def take_body(self, now_ms: int, limit: int) -> bytes:
         """The encoded records to send now, lowest number first, at most `limit` bytes but one at least."""
-        for first, last, reason in self._lost:
-            self._telemetry.append(
-                wire.encode_records([wire.Gap(self.take_number(), 0, first, last, reason)])
-            )
-        self._lost = []
+        if self._needs_gap():
+            for first, last, reason in self._lost:
+                gap = wire.Gap(self.take_number(), 0, first, last, reason)
+                self._telemetry.append(wire.encode_records([gap]))
+            self._lost = []
         body = b""
         for record in sorted(self._kept + self._telemetry, key=_number):
             if _number(record) < self._cursor:
@@ -159,6 +179,19 @@ class Uplink:
         self._retry_at_ms = now_ms + self._retry_ms
         return body
 
+    def _needs_gap(self) -> bool:
+        """Whether to tell what was lost: not before the last GAPs are answered, for each takes a place."""
+        if not self._lost:
+            return False
+        for record in self._telemetry:
+            if record[0] == wire.TYPE_GAP:
+                return False
+        return True
+
+    def _is_new(self, records: "list[bytes]") -> bool:
+        """Whether some were not sent since the last retry; the newest are last."""
+        return bool(records) and _number(records[-1]) >= self._cursor
+
     def _kept_bytes(self) -> int:
         return sum([len(record) for record in self._kept])
 
@@ -166,7 +199,7 @@ class Uplink:
         if record[0] == wire.TYPE_GAP:
             _, _, first, last, reason = struct.unpack_from(">IIIIB", record, _RECORD_OFFSET)
             self._add_lost(first, last, reason)
-        self._add_lost(_number(record), _number(record), EVICTED)
+        self._add_lost(_number(record), _number(record), wire.GAP_REASON_EVICTED)
 
     def _add_lost(self, first: int, last: int, reason: int) -> None:
         """Join the newest lost range when no record that may come lies between, or if there are too many."""
@@ -174,7 +207,7 @@ class Uplink:
             before, end, _ = self._lost[-1]
             held = [_number(record) for record in self._kept + self._telemetry]
             between = [number for number in held if end < number < first]
-            if end < first and (not between or len(self._lost) == MAX_LOST):
+            if end < first and (not between or len(self._lost) >= MAX_LOST):
                 self._lost[-1] = (before, last, reason)
                 return
         self._lost.append((first, last, reason))

@@ -1,7 +1,12 @@
-"""Hypothesis profiles: `ci` (derandomized, the default) and `explore` (long, random; `make explore`)."""
+"""Hypothesis profiles: `ci` (derandomized, the default) and `explore` (long, random; `make explore`).
+
+What tests count with record_property("power cuts of ...", number) is summed up and printed at the end.
+"""
 
 import os
+from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("ci", derandomize=True, max_examples=100, deadline=None)
@@ -9,3 +14,14 @@ settings.register_profile(
     "explore", max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the sums of what tests have counted."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name.startswith("power cuts"):
+                counts[name] += value
+    for name, number in sorted(counts.items()):
+        terminalreporter.write_line(f"{name}: {number:,}, each the old state or the new")

@@ -1,15 +1,33 @@
-"""What a board must supply; the controller asks for nothing else.
+"""What a board must supply; the firmware asks for nothing else.
 
 Duck-typed: a board's own objects do (ESP32 `Partition`, `rp2.Flash`). The classes here are the list and,
-where that makes sense, a working default. hal/unix.py is the one for a process on a host.
+where that makes sense, a working default. hal/unix.py is the one for a process on a host, hal/esp32.py and
+hal/rp2.py are those of boards.
 
     ticks_ms() -> int            milliseconds that only grow and never wrap, from any origin
+    store                        the state store: load() -> bytes | None, save(bytes), close(); a Ring
+                                 (firmware.store) on a Flash, or a FileStore (firmware.file_store) on files
+    files                        a small file system (firmware.hal.files), or None: no update, no provisioning
     set_relay(closed)            switch the load
     show(first, second)          two lines of at most 16 characters for the display
+    led(on), beep(on)            the lamp and the buzzer of the keypad
+    scan_keys() -> int           the keys that are down now, bit row * columns + column of the matrix
     readings() -> Readings       what the sensors say now
-    flash                        the block device of the state store
     reset_cause                  why this boot happened, a small integer of the board's own
+    feed()                       tell the watchdog that all is well
+    reset()                      start the board again; does not return on a board
+    entropy(count) -> bytes      bytes that nobody can guess
 """
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.file_store import FileStore
+    from firmware.hal.files import Files
+    from firmware.store import Ring
+
+    Store = Ring | FileStore
 
 SECTOR_SIZE = 4096  # what NOR flash erases at once
 
@@ -70,12 +88,13 @@ class Flash:
 
 
 class Hal:
-    """The defaults: no display, no sensors, a load that nobody switches."""
+    """The defaults: no keypad, no display, no sensors, a load that nobody switches."""
 
-    __slots__ = ("flash", "reset_cause")
+    __slots__ = ("files", "reset_cause", "store")
 
-    def __init__(self, flash: Flash):
-        self.flash = flash
+    def __init__(self, store: "Store", files: "Files | None" = None):
+        self.store = store
+        self.files = files
         self.reset_cause = 0
 
     def ticks_ms(self) -> int:
@@ -87,5 +106,23 @@ class Hal:
     def show(self, first: str, second: str) -> None:
         pass
 
+    def led(self, on: bool) -> None:
+        pass
+
+    def beep(self, on: bool) -> None:
+        pass
+
+    def scan_keys(self) -> int:
+        return 0
+
     def readings(self) -> Readings:
         return Readings(0, 0, 0, 0)
+
+    def feed(self) -> None:
+        pass
+
+    def reset(self) -> None:
+        pass
+
+    def entropy(self, count: int) -> bytes:
+        return os.urandom(count)

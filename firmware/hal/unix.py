@@ -10,7 +10,7 @@ import time
 from firmware.config import Config
 from firmware.hal import IOCTL_BLOCK_COUNT, SECTOR_SIZE, Flash, Hal
 from firmware.state import provision
-from firmware.store import SECTORS, StoreError
+from firmware.store import SECTORS, Ring, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,13 +31,16 @@ try:
     from fcntl import flock
 except ImportError:
     flock = None
+_READ_ONLY = 0  # O_RDONLY
 _EXCLUSIVE_NOW = 2 | 4  # LOCK_EX | LOCK_NB
 _ticks_ms = getattr(time, "ticks_ms", None)  # only MicroPython has it
 
 
 def ticks_ms() -> int:
     """Monotonic ms."""
-    return _ticks_ms() if _ticks_ms is not None else time.monotonic_ns() // 1_000_000
+    if _ticks_ms is not None:
+        return _ticks_ms()
+    return getattr(time, "monotonic_ns")() // 1_000_000  # noqa: B009 - the stubs of MicroPython lack it
 
 
 class FileFlash(Flash):
@@ -123,7 +126,7 @@ def _provision_file(path: str, config: Config, durable: bool) -> "IO[bytes]":
             raise _in_use(path)
         for _ in range(_SIZE // len(_BLANK)):
             _write(file, _BLANK)
-        provision(config, FileFlash(new, file, durable))
+        provision(config, Ring(FileFlash(new, file, durable)))
         os.rename(new, path)
         if durable:
             _sync_folder(path)
@@ -174,7 +177,7 @@ def _sync_folder(path: str) -> None:
     os_open = getattr(os, "open", None)
     if os_open is None:
         return
-    folder = os_open(path.rpartition("/")[0] or ".", os.O_RDONLY)
+    folder = os_open(path.rpartition("/")[0] or ".", _READ_ONLY)
     try:
         _sync(folder)
     finally:

@@ -1,15 +1,18 @@
 """A controller on a bench: NOR flash that can lose power, a clock moved by hand, a back end that seals."""
 
 import random
+from collections.abc import Callable
 from itertools import count
 
 from openpaygo.token_encode import OpenPAYGOTokenEncoder
 
 from firmware.config import Config
 from firmware.controller import Controller, Outcome
+from firmware.file_store import FileStore
 from firmware.hal import SECTOR_SIZE, Flash, Hal, Readings
+from firmware.hal.files import Files
 from firmware.state import provision
-from firmware.store import SECTORS
+from firmware.store import SECTORS, Ring
 from protocols.magicbox import seal, wire
 from protocols.tokens import moto
 
@@ -18,6 +21,8 @@ MOTO_SECRET = bytes.fromhex("00112233aabbcc")
 K1 = bytes.fromhex("bc41ec9530f6dac86b1a29ab82edc5fb")
 K1_STARTING_CODE = 516959010
 LINK_KEY = bytes(range(16))
+
+_LONGEST_WAIT_MS = 10 * DAY_S * 1000  # a longer one is a clock that jumped
 
 CUTS = ("nothing", "prefix", "random", "complete")
 
@@ -36,7 +41,7 @@ class NorFlash(Flash):
         self.operations = 0
         self.cut_at = -1
         self.cut = "complete"
-        self.erases = [0] * SECTORS
+        self.erases = [0] * (len(image) // SECTOR_SIZE)
 
     def writeblocks(self, block: int, buf: bytes, offset: int = 0) -> None:
         start = block * SECTOR_SIZE + offset
@@ -74,16 +79,18 @@ class NorFlash(Flash):
 
 
 class BenchHal(Hal):
-    """Remembers what the relay was told."""
+    """Remembers what the relay was told. Each look at the clock takes `tick_ms`."""
 
-    __slots__ = ("now_ms", "relay")
+    __slots__ = ("now_ms", "relay", "tick_ms")
 
-    def __init__(self, flash: Flash) -> None:
-        super().__init__(flash)
+    def __init__(self, flash: Flash, store: Ring | FileStore | None = None) -> None:
+        super().__init__(store or Ring(flash), Files())
         self.now_ms = 0
+        self.tick_ms = 0
         self.relay: bool | None = None
 
     def ticks_ms(self) -> int:
+        self.now_ms += self.tick_ms
         return self.now_ms
 
     def set_relay(self, closed: bool) -> None:
@@ -94,13 +101,22 @@ class BenchHal(Hal):
 
 
 class Bench:
-    """One provisioned device, switched on. `flash` survives `reboot`."""
+    """One provisioned device, switched on. `flash` survives `reboot`; `store_of` makes the store on it."""
 
-    def __init__(self, config: Config, flash: Flash | None = None, *, sequence: int = 0) -> None:
+    def __init__(
+        self,
+        config: Config,
+        flash: Flash | None = None,
+        *,
+        sequence: int = 0,
+        store_of: Callable[[Flash], Ring | FileStore] = Ring,
+    ) -> None:
         self.config = config
         self.flash = flash or NorFlash()
+        self._store_of = store_of
         if flash is None:
-            provision(config, self.flash)
+            provision(config, store_of(self.flash))
+        self.epoch = 0
         self._down = seal.LinkKeys(LINK_KEY, seal.DOWN)
         self._up = seal.LinkKeys(LINK_KEY, seal.UP)
         self._sequences = count(sequence)
@@ -112,23 +128,33 @@ class Bench:
     def reboot(self) -> None:
         """Power off and on again."""
         now_ms = self.hal.now_ms if hasattr(self, "hal") else 0
-        self.hal = BenchHal(self.flash)
+        self.hal = BenchHal(self.flash, self._store_of(self.flash))
         self.hal.now_ms = now_ms
         self.controller = Controller(self.config, self.hal)
 
     def enter(self, digits: str | int) -> Outcome:
         return self.controller.entry(str(digits), self.hal.now_ms)
 
+    def type_keys(self, keys: str) -> Outcome | None:
+        """Key by key, a tenth of a second each, the controller polled in between; the outcome of the last."""
+        outcome = None
+        for key in keys:
+            outcome = self.controller.key(key, self.hal.now_ms)
+            self.wait(0.1)
+        return outcome or self.controller.take_outcome()
+
     def result(self, digits: str | int) -> str:
         return wire.RESULT_NAMES[self.enter(digits).result]
 
     def wait(self, seconds: float) -> None:
-        self.hal.now_ms += round(seconds * 1000)
-        self.controller.poll(self.hal.now_ms)
+        end_ms = self.hal.now_ms + round(seconds * 1000)
+        while self.hal.now_ms < end_ms:
+            self.hal.now_ms = min(end_ms, self.hal.now_ms + _LONGEST_WAIT_MS)
+            self.controller.poll(self.hal.now_ms)
 
     def sealed(self, *records: wire.Record) -> bytes:
         """A frame down."""
-        return seal.seal(self._down, 0, next(self._sequences), wire.encode_records(records), True)
+        return seal.seal(self._down, self.epoch, next(self._sequences), wire.encode_records(records), True)
 
     def receive(self, frame: bytes) -> bool:
         return self.controller.receive(frame, self.hal.now_ms)
@@ -145,10 +171,11 @@ class Bench:
             records += wire.decode_records(body)
         return records
 
-    def acknowledge_all(self) -> list[wire.Record]:
+    def acknowledge_all(self, *commands: wire.Record) -> list[wire.Record]:
+        """All records that the device sends now, acknowledged in a frame with `commands`."""
         records = self.reports()
         numbers = [record.record for record in records if not isinstance(record, wire.Unknown)]
-        self.command(*[wire.Ack(number, number) for number in numbers])
+        self.command(*[wire.Ack(number, number) for number in numbers], *commands)
         return records
 
 

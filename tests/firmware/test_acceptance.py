@@ -2,7 +2,7 @@
 
 import pytest
 
-from firmware.acceptance import SPENT_NEAR, Check, Counters, begin
+from firmware.acceptance import SPENT_NEAR, Check, Checkpoints, Counters, begin
 from protocols.magicbox import wire
 from protocols.tokens import openpaygo
 from protocols.tokens.errors import TokenError
@@ -237,10 +237,11 @@ def test_digits_of_other_scripts_are_no_digits() -> None:
 
 def test_counts_do_not_wrap_at_16_bits() -> None:
     counters = Counters(65_535)
-    check = begin(wire.FAMILY_OPENPAYGO, K1, K1_STARTING_CODE, counters, opg_token(1, 2))
+    check = begin(wire.FAMILY_OPENPAYGO, K1, K1_STARTING_CODE, counters, opg_token(1, 2), Checkpoints())
     assert _verdict(check) == wire.RESULT_ALREADY_USED
     number = openpaygo.encode(K1, K1_STARTING_CODE, 65_538, 1)
-    check = begin(wire.FAMILY_OPENPAYGO, K1, K1_STARTING_CODE, counters, openpaygo.format_token(number))
+    digits = openpaygo.format_token(number)
+    check = begin(wire.FAMILY_OPENPAYGO, K1, K1_STARTING_CODE, counters, digits, Checkpoints())
     assert check is not None
     assert _verdict(check) == wire.RESULT_ACCEPTED
     counters.accept(check.command, check.count, check.number)
@@ -266,7 +267,7 @@ def test_digits_that_match_far_ahead_and_behind(back: tuple[int, int], result: i
     """A number spent not long ago wins over one far ahead; one spent long ago does not."""
     last = 4_001
     secret, digits = _colliding_token(last, ahead=(17, 64), back=back)
-    check = begin(wire.FAMILY_MOTO, secret, 0, Counters(last), digits)
+    check = begin(wire.FAMILY_MOTO, secret, 0, Counters(last), digits, Checkpoints())
     assert _verdict(check) == result
 
 
@@ -274,11 +275,12 @@ def test_digits_of_an_old_token_that_match_the_next_one_are_the_next_one() -> No
     last = 2_000
     secret, digits = _colliding_token(last, ahead=(1, 16), back=(20, last))
     counters = Counters(last)
-    check = begin(wire.FAMILY_MOTO, secret, 0, counters, digits)
+    check = begin(wire.FAMILY_MOTO, secret, 0, counters, digits, Checkpoints())
     assert check is not None
     assert _verdict(check) == wire.RESULT_ACCEPTED
     counters.accept(check.command, check.count, check.number)
-    assert _verdict(begin(wire.FAMILY_MOTO, secret, 0, counters, digits)) == wire.RESULT_ALREADY_USED
+    check = begin(wire.FAMILY_MOTO, secret, 0, counters, digits, Checkpoints())
+    assert _verdict(check) == wire.RESULT_ALREADY_USED
 
 
 def _colliding_token(last: int, *, ahead: tuple[int, int], back: tuple[int, int]) -> tuple[bytes, str]:

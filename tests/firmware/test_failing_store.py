@@ -4,7 +4,7 @@ import pytest
 
 from firmware.hal import Flash
 from firmware.state import provision
-from firmware.store import StoreError
+from firmware.store import Ring, StoreError
 from protocols.magicbox import wire
 from tests.firmware.rig import DAY_S, Bench, NorFlash, moto_config, moto_token
 
@@ -33,7 +33,7 @@ def flash() -> FullFlash:
 
 @pytest.fixture
 def bench(flash: FullFlash) -> Bench:
-    provision(moto_config(), flash)
+    provision(moto_config(), Ring(flash))
     bench = Bench(moto_config(), flash)
     bench.acknowledge_all()
     return bench
@@ -74,8 +74,11 @@ def test_no_result_leaves_before_it_is_stored(bench: Bench, flash: FullFlash) ->
     flash.is_full = False
     bench.wait(3600)
     assert bench.hal.relay is True
-    results = [record for record in bench.reports() if isinstance(record, wire.CommandResult)]
+    records = bench.reports()
+    results = [record for record in records if isinstance(record, wire.CommandResult)]
     assert [(result.command_id, result.detail) for result in results] == [(1, b"accepted")]
+    alarms = [record.kind for record in records if isinstance(record, wire.Alarm)]
+    assert alarms == [wire.ALARM_KIND_STORE_FAILED]
     bench.reboot()
     assert bench.controller.token_count == 1
 
@@ -94,4 +97,46 @@ def test_a_store_that_cannot_be_read_says_so() -> None:
             raise OSError(5, "Input/output error")
 
     with pytest.raises(StoreError, match="cannot be read"):
-        provision(moto_config(), Broken(b"\xff" * 16_384))
+        provision(moto_config(), Ring(Broken(b"\xff" * 16_384)))
+
+
+def test_a_long_check_goes_on_only_when_it_is_paid_for(bench: Bench, flash: FullFlash) -> None:
+    flash.is_full = True
+    bench.hal.tick_ms = 4  # each look at the clock: a slice ends
+    with pytest.raises(StoreError):
+        bench.type_keys(moto_token("unlock_relative", 5, 60) + "#")
+    for _ in range(30):
+        with pytest.raises(StoreError):
+            bench.controller.poll(bench.hal.now_ms)
+    assert bench.controller.token_count == 0
+    flash.is_full = False
+    for _ in range(30):
+        bench.controller.poll(bench.hal.now_ms)
+    assert bench.controller.token_count == 60
+
+
+def test_a_page_that_a_failed_save_left_half_written_is_not_used_again() -> None:
+    flash = HalfFlash()
+    ring = Ring(flash)
+    ring.save(b"first")
+    flash.is_broken = True
+    with pytest.raises(StoreError):
+        ring.save(b"second")
+    flash.is_broken = False
+    ring.save(b"third")
+    assert Ring(flash).load() == b"third"
+
+
+class HalfFlash(NorFlash):
+    """A driver that fails with half of a page programmed."""
+
+    __slots__ = ("is_broken",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_broken = False
+
+    def writeblocks(self, block: int, buf: bytes, offset: int = 0) -> None:
+        super().writeblocks(block, buf[: len(buf) // 2] if self.is_broken else buf, offset)
+        if self.is_broken:
+            raise OSError(5, "input/output error")

@@ -8,7 +8,7 @@ import pytest
 from firmware.config import Config
 from firmware.hal import Flash
 from firmware.hal.unix import FileFlash, open_flash, read_flash
-from firmware.store import Store, StoreError
+from firmware.store import Ring, StoreError
 from tests.firmware.rig import moto_config
 
 CONFIG: Config = moto_config()
@@ -46,11 +46,11 @@ def test_a_store_that_is_being_provisioned_is_in_use(path: str, tmp_path: Path) 
 
 
 def test_a_look_at_a_store_in_use(path: str, flash: FileFlash) -> None:
-    store = Store(flash)
+    store = Ring(flash)
     store.load()
     store.save(b"state")
     look: Flash = read_flash(path)
-    assert Store(look).load() == b"state"
+    assert Ring(look).load() == b"state"
 
 
 def test_a_missing_store_is_only_made_when_that_is_wanted(path: str, tmp_path: Path) -> None:
@@ -68,11 +68,11 @@ def test_what_is_no_file_is_refused(name: str) -> None:
 
 
 def test_a_removed_file_takes_no_record(path: str, flash: FileFlash) -> None:
-    store = Store(flash)
+    store = Ring(flash)
     store.load()
     Path(path).rename(path + ".away")
     with pytest.raises(StoreError, match="was removed"):
         store.save(b"lost")
     Path(path + ".away").rename(path)
     store.save(b"kept")
-    assert Store(flash).load() == b"kept"
+    assert Ring(flash).load() == b"kept"

@@ -1,6 +1,8 @@
 """The pause, the budget, and the bound on a patient stranger (DESIGN.md, invariant 8)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firmware import acceptance, throttle
 from protocols.magicbox import wire
@@ -92,7 +94,7 @@ def test_what_no_token_looks_like_costs_a_pause_but_no_budget() -> None:
     assert bench.result(opg_token(5, 2)) == "accepted"
 
 
-def test_a_used_up_budget_is_opened_by_a_sealed_token() -> None:
+def test_a_used_up_budget_is_opened_by_a_sealed_token_only() -> None:
     bench = moto_bench()
     _use_up(bench)
     bench.reboot()
@@ -104,27 +106,89 @@ def test_a_used_up_budget_is_opened_by_a_sealed_token() -> None:
     assert bench.result(moto_token("unlock_relative", 5, 1)) == "accepted"
 
 
-def test_a_used_up_budget_is_opened_by_the_next_refill_too_and_says_when() -> None:
+def test_a_used_up_budget_stays_closed_when_time_fills_it_and_says_when_that_is() -> None:
     bench = moto_bench()
     _use_up(bench)
     good = moto_token("unlock_relative", 5, 1)
     retry_in_s = bench.enter(good).retry_in_s
     assert retry_in_s in range(1, throttle.TIME_REFILL_S + 1)
-    assert bench.controller.display == ("LOCKED", "CALL SUPPORT")
     bench.wait(retry_in_s - 1)
     assert bench.enter(good).retry_in_s == 1
     bench.reboot()
     assert bench.enter(good).retry_in_s == 1
     bench.wait(1)
-    assert bench.result(WRONG_MOTO) == "invalid"
-    bench.wait(throttle.LONGEST_PAUSE_S)
     outcome = bench.enter(good)
-    assert (outcome.result, outcome.retry_in_s) == (
-        wire.RESULT_LOCKED,
-        throttle.TIME_REFILL_S - throttle.LONGEST_PAUSE_S,
-    )
-    bench.wait(throttle.TIME_REFILL_S)
+    assert (outcome.result, outcome.retry_in_s) == (wire.RESULT_LOCKED, throttle.TIME_REFILL_S)
+    assert bench.command(wire.Token(2, moto_token("unlock_relative", 5, 2).encode()))
     assert bench.result(good) == "accepted"
+
+
+def test_after_it_was_opened_a_customer_has_a_few_tries() -> None:
+    keypad = throttle.Throttle()
+    _guess_until_closed(keypad)
+    tries: list[int] = []
+    for _ in range(4):
+        keypad.accepted(0)
+        keypad.reopen()
+        tries.append(_guess_until_closed(keypad))
+    assert tries == [throttle.REOPEN_TRIES, throttle.REOPEN_TRIES, 1, 0]
+    assert sum(tries) == throttle.RESERVE + 1  # and the first refill by a token
+    keypad.advance(0, throttle.TIME_REFILL_S)  # the reserve and the budget: one each
+    assert keypad.closed
+    keypad.reopen()
+    assert _guess_until_closed(keypad) == 2
+
+
+def test_a_wiped_store_gives_a_few_tries_and_each_costs_the_longest_pause() -> None:
+    keypad = throttle.Throttle()
+    keypad.tampered()
+    assert keypad.wait_ms(0) == 0
+    keypad.wrong(True)
+    assert keypad.wait_ms(0) == throttle.LONGEST_PAUSE_S * 1000
+    assert _guess_until_closed(keypad) == throttle.TAMPERED_TRIES - 1
+    keypad.reopen()
+    assert keypad.closed
+    for family in wire.FAMILY_NAMES:
+        sync = 1 - (1 - acceptance.sync_chance(family)) ** throttle.TAMPERED_TRIES
+        credit = 1 - (1 - acceptance.guess_chance(family)) ** throttle.TAMPERED_TRIES
+        assert sync * credit < 0.0001
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["wrong", "typo", "accepted", "reopen", "tampered", "wait"]), st.integers(1, 90)
+        ),
+        max_size=200,
+    )
+)
+def test_what_is_stored_is_what_was(acts: list[tuple[str, int]]) -> None:
+    """And a keypad that is closed stays so until it is opened."""
+    keypad = throttle.Throttle()
+    powered_s = 0
+    for act, number in acts:
+        was_closed = keypad.closed
+        if act == "wrong" and not keypad.wait_ms(powered_s * 1000):
+            keypad.wrong(True)
+        elif act == "typo" and not keypad.wait_ms(powered_s * 1000):
+            keypad.wrong(False)
+        elif act == "accepted":
+            keypad.accepted(powered_s)
+        elif act == "reopen":
+            keypad.reopen()
+        elif act == "tampered":
+            keypad.tampered()
+        elif act == "wait":
+            powered_s += number * 86_400
+            keypad.advance(number * 86_400_000, powered_s)
+        assert keypad.closed or act == "reopen" or not was_closed
+        assert 0 <= keypad.budget <= throttle.CAPACITY
+        assert bool(keypad.budget) or keypad.closed
+        again = throttle.Throttle()
+        again.unpack(keypad.pack())
+        assert again.pack() == keypad.pack()
+        assert again.wait_ms(powered_s * 1000) == keypad.wait_ms(powered_s * 1000)
+        assert len(keypad.pack()) == throttle.THROTTLE_SIZE
 
 
 def test_a_young_device_can_be_opened_again_too() -> None:
@@ -148,21 +212,28 @@ def test_a_stranger_gains_at_most_2_percent_in_ten_years(family: int) -> None:
 
 
 def test_the_bound_counts_every_guess_that_ten_years_allow() -> None:
-    """A stranger with a customer's help: guesses whenever the keypad takes one, a token a day besides."""
+    """A stranger with a customer's and an operator's help: guesses whenever the keypad takes one, a token a
+    day, and a sealed one too."""
     keypad = throttle.Throttle()
     guesses = 0
     for day in range(TEN_YEARS_DAYS + 1):
         keypad.advance(86_400_000, day * 86_400)
-        for _ in range(2):
-            while not keypad.closed:
-                keypad.wrong(True)
-                guesses += 1
+        for _ in range(3):
+            guesses += _guess_until_closed(keypad)
             keypad.accepted(day * 86_400)
-            keypad.reopen(day * 86_400)
+            keypad.reopen()
     for family in wire.FAMILY_NAMES:
         tries = guesses / (1 - acceptance.spent_chance(family))
         chance = 1 - (1 - acceptance.guess_chance(family)) ** tries
         assert throttle.stranger_chance(family) == chance
+
+
+def _guess_until_closed(keypad: throttle.Throttle) -> int:
+    guesses = 0
+    while not keypad.closed:
+        keypad.wrong(True)
+        guesses += 1
+    return guesses
 
 
 def test_the_operator_hears_of_a_locked_keypad() -> None:

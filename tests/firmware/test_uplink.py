@@ -4,7 +4,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from firmware.uplink import KEPT_BYTES, MAX_TELEMETRY, Uplink
+from firmware.results import MAX_DETAIL
+from firmware.uplink import (
+    COMMAND_ROOM,
+    KEPT_BYTES,
+    KEYPAD_ROOM,
+    MAX_TELEMETRY,
+    UPDATE_ROOM,
+    Uplink,
+)
 from protocols.magicbox import seal, wire
 from tests.firmware.rig import LINK_KEY, moto_bench, moto_token
 
@@ -43,6 +51,30 @@ def test_token_events_and_results_survive_the_power_and_telemetry_is_reported_lo
     lost = {number for gap in gaps for number in range(gap.first, gap.last + 1)}
     assert lost.isdisjoint(_numbers(kept))
     assert set(_numbers(before)) - set(_numbers(kept)) <= lost
+
+
+def test_a_device_that_sends_and_is_never_answered_stays_small() -> None:
+    """The broker takes frames while no back end reads them."""
+    bench = moto_bench()
+    told: set[int] = set()
+    for _ in range(5 * MAX_TELEMETRY):
+        bench.wait(900)
+        told |= _accounted(bench.reports())
+    uplink = bench.controller.uplink
+    assert uplink.pending() <= MAX_TELEMETRY + 2
+    uplink.rewind()
+    left = bench.acknowledge_all() + bench.acknowledge_all()
+    assert uplink.pending() == 0
+    assert sum(isinstance(record, wire.Status) for record in left) >= MAX_TELEMETRY * 3 // 4
+    last = max(_numbers(left))
+    assert told | _accounted(left) == set(range(1, last + 1))
+
+
+def _accounted(records: list[wire.Record]) -> set[int]:
+    """The numbers of records, and those that their GAPs say are lost."""
+    gaps = [record for record in records if isinstance(record, wire.Gap)]
+    lost = {number for gap in gaps for number in range(gap.first, gap.last + 1)}
+    return lost | set(_numbers(records))
 
 
 def test_numbers_and_sequences_never_repeat_across_power_cuts() -> None:
@@ -102,6 +134,43 @@ def test_a_frame_stays_small() -> None:
     assert seal.unseal(seal.LinkKeys(LINK_KEY, seal.UP), frame)
 
 
+def test_the_room_for_an_answer_holds_the_longest_one() -> None:
+    token = wire.TokenEvent(1, 2, 0, 0, 6, 3, 4, 5)
+    result = wire.CommandResult(1, 2, 3, 1, b"x" * MAX_DETAIL)
+    assert len(wire.encode_records([token])) + len(wire.encode_records([result])) <= COMMAND_ROOM
+    assert len(wire.encode_records([result])) <= UPDATE_ROOM
+    assert 10 * len(wire.encode_records([token])) <= KEYPAD_ROOM
+
+
+def test_with_an_update_under_way_there_is_always_room_for_its_answer() -> None:
+    bench = moto_bench()
+    bench.command(wire.Update(9, 5, bytes(32), b"f"))
+    for number in range(10, 60):
+        bench.command(wire.Token(number, moto_token("unlock_relative", 1, number).encode()))
+    for number in range(60, 70):
+        bench.enter(moto_token("unlock_relative", 1, number))
+    bench.controller.update_failed("x" * 99)
+    records = bench.reports()
+    assert not [record for record in records if isinstance(record, wire.Gap)]
+    kept = {record.command_id for record in records if isinstance(record, wire.CommandResult)}
+    assert kept >= {9, 10, 11}
+
+
+def test_beyond_the_keypad_s_room_the_oldest_event_goes_and_a_gap_says_so() -> None:
+    bench = moto_bench()
+    bench.acknowledge_all()
+    for number in range(1, 61):
+        assert bench.result(moto_token("unlock_relative", 1, number)) == "accepted"
+    records = bench.reports()
+    events = {record.record for record in records if isinstance(record, wire.TokenEvent)}
+    gaps = [record for record in records if isinstance(record, wire.Gap)]
+    lost = {number for gap in gaps for number in range(gap.first, gap.last + 1)}
+    assert 30 <= len(events) < 60
+    assert len(events) + len(lost) >= 60
+    assert lost.isdisjoint(events)
+    assert {gap.reason for gap in gaps} == {wire.GAP_REASON_EVICTED}
+
+
 class Records(RuleBasedStateMachine):
     """A back end that gets what is sent, sometimes; in the end every number was received or is known lost."""
 
@@ -158,6 +227,11 @@ class Records(RuleBasedStateMachine):
 
     @rule()
     def save(self) -> None:
+        self._save()
+
+    @rule()
+    def factory_reset(self) -> None:
+        self.uplink.forget_telemetry()
         self._save()
 
     @rule()
