@@ -14,15 +14,14 @@ from typing import Protocol, cast
 
 import structlog
 
+from edge.flash_file import new_flash, open_device_flash
 from firmware.answer import answer
 from firmware.config import Config, ConfigError
 from firmware.controller import Controller
 from firmware.hal import Flash, Hal, Readings
-from firmware.hal.unix import blank_flash, open_flash
-from firmware.link import KEEP_ALIVE_S, Link
+from firmware.link import Link
 from firmware.mqtt import MqttError
-from firmware.state import provision
-from firmware.store import StoreError
+from firmware.store import Ring, StoreError
 from protocols.magicbox import wire
 
 FIRST_RETRY_S = 1.0
@@ -49,8 +48,8 @@ class VirtualDevice:
     weather.
 
     `store` None: a device without a past, whose flash ends with the process. `may_provision`: a missing file
-    makes a new device; without it that is an error, for a device that the back end knows must not begin again
-    from zero. The file is locked while the device is on.
+    makes a new device; without it the device is tampered, for one that the back end knows must not begin
+    again from zero. The file is locked while the device is on.
     """
 
     def __init__(
@@ -66,7 +65,6 @@ class VirtualDevice:
         entropy: random.Random,
         connect: Connect | None = None,
         durable: bool = True,
-        keep_alive_s: int = KEEP_ALIVE_S,
     ) -> None:
         self.serial = config.serial
         self._config = config
@@ -78,30 +76,28 @@ class VirtualDevice:
         self._wall = wall
         self._entropy = entropy
         self._connect = connect
-        self._keep_alive_s = keep_alive_s
         self._running: _Running | None = None
 
     async def start(self) -> None:
         """Power on: start from the store and connect in the background.
 
-        StoreError (firmware.store) for a file that is missing, damaged, in use or another device's.
+        StoreError (firmware.store) for a file that is damaged, in use or another device's.
         """
         if self._running is not None:
             raise RuntimeError(f"the device {self.serial} is started already")
         loop = asyncio.get_running_loop()
         flash = self._flash()
         try:
-            hal = _Hal(flash, loop.time, self._wall, self._entropy.randrange(2**32))
+            hal = _Hal(flash, loop.time, self._wall, self._entropy)
             controller = Controller(self._config, hal)
-            link = Link(self._config.serial, self._password, controller, self._keep_alive_s)
         except (ConfigError, StoreError):
             flash.close()
             raise
         connect: Connect = self._connect or loop.create_connection
         self._running = _Running(
-            serial=self.serial,
+            config=self._config,
+            password=self._password,
             controller=controller,
-            link=link,
             hal=hal,
             connect=connect,
             address=self._address,
@@ -152,23 +148,30 @@ class VirtualDevice:
         return self._running
 
     def _flash(self) -> Flash:
-        if self._store is not None:
-            return open_flash(str(self._store), self._config, self._durable, self._may_provision)
-        flash = blank_flash()
-        provision(self._config, flash)
-        return flash
+        if self._store is None:
+            return new_flash(self._config)
+        return open_device_flash(
+            self._store, self._config, durable=self._durable, may_provision=self._may_provision
+        )
 
 
 class _Hal(Hal):
     """The loop's clock, and sensors that follow the sun."""
 
-    __slots__ = ("_relay", "_seed", "_time", "_wall")
+    __slots__ = ("_entropy", "_relay", "_seed", "_time", "_wall")
 
-    def __init__(self, flash: Flash, time: Callable[[], float], wall: Callable[[], float], seed: int) -> None:
-        super().__init__(flash)
+    def __init__(
+        self,
+        flash: Flash,
+        time: Callable[[], float],
+        wall: Callable[[], float],
+        entropy: random.Random,
+    ) -> None:
+        super().__init__(Ring(flash))
         self._time = time
         self._wall = wall
-        self._seed = seed
+        self._entropy = entropy
+        self._seed = entropy.randrange(2**32)
         self._relay = False
 
     def ticks_ms(self) -> int:
@@ -176,6 +179,9 @@ class _Hal(Hal):
 
     def set_relay(self, closed: bool) -> None:
         self._relay = closed
+
+    def entropy(self, count: int) -> bytes:
+        return self._entropy.randbytes(count)
 
     def readings(self) -> Readings:
         return readings_at(self._wall(), seed=self._seed, relay=self._relay)
@@ -187,18 +193,20 @@ class _Running:
     def __init__(
         self,
         *,
-        serial: str,
+        config: Config,
+        password: str,
         controller: Controller,
-        link: Link,
         hal: _Hal,
         connect: Connect,
         address: tuple[str, int],
         entropy: random.Random,
     ) -> None:
-        self._serial = serial
-        self.controller = controller
-        self.link = link
+        self._serial = config.serial
+        self._config = config
+        self._password = password
         self.hal = hal
+        self.controller = controller
+        self.link = self._new_link()
         self._connect = connect
         self._address = address
         self._entropy = entropy
@@ -230,7 +238,7 @@ class _Running:
             self.controller.save()
         except StoreError as error:
             self._store_failed(error)
-        self.hal.flash.close()
+        self.hal.store.close()
 
     def turn(self) -> None:
         """Do what is due, send what is ready, and set the timer for the next deadline."""
@@ -245,9 +253,26 @@ class _Running:
             self._timer.cancel()
         self._timer = self._loop.call_later(min(wait_s, LONGEST_SLEEP_S), self.turn)
 
+    def _new_link(self) -> Link:
+        settings = self.controller.settings
+        return Link(self._serial, self._password, self.controller, settings.keep_alive_s)
+
+    def _reboot(self) -> None:
+        """What a RESET does to a board: the connection is gone, the state comes from the store."""
+        self.controller.save()
+        self.controller = Controller(self._config, self.hal)
+        self.link.closed()
+        self.link = self._new_link()
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+
     def _do(self) -> int:
         now_ms = self.hal.ticks_ms()
         wait_ms = self.controller.poll(now_ms)
+        if self.controller.wants_reset:
+            self._reboot()
+            wait_ms = self.controller.poll(now_ms)
         if self._transport is not None:
             wait_ms = min(wait_ms, self.link.poll(now_ms))
             self._transport.write(self.link.output())
@@ -255,6 +280,7 @@ class _Running:
 
     def opened(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self.link.keep_alive_s = self.controller.settings.keep_alive_s  # a CONFIG may have come
         self.link.opened(self.hal.ticks_ms())
         self.turn()
 

@@ -10,19 +10,21 @@ import os
 import select
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
 
+from edge.flash_file import new_flash, open_device_flash
 from firmware.answer import answer
-from firmware.config import Config, ConfigError
+from firmware.config import PREPAID_S, Config, ConfigError
 from firmware.controller import Controller
 from firmware.hal import Flash, Hal
-from firmware.hal.unix import UnixHal, blank_flash, open_flash
-from firmware.state import provision
-from firmware.store import StoreError
+from firmware.hal.unix import UnixHal
+from firmware.store import Ring, StoreError
 
 MAX_LINE = 256  # no entry is as long; the rest of a longer line is not kept
 _READ_BYTES = 4096
 MAX_MOVE_S = 100 * 366 * 86_400  # one move of the manual clock; a century is more than a device lives
+_STEP_S = 12 * 86_400  # of a move: the controller takes one of 12.4 days for a counter that was misread
 
 
 class KeypadError(ValueError):
@@ -61,7 +63,8 @@ def run(
         raise KeypadError(
             "the entries come on standard input and the answers go to standard output: open both"
         )
-    config = _config(family, secret_hex, starting_code, count)
+    prepaid_s = 0 if manual_clock else PREPAID_S  # nobody gains by ending a process whose time stands still
+    config = _config(family, secret_hex, starting_code, count, prepaid_s)
     flash = _flash(config, store)
     try:
         shell = _shell(config, flash, store, stdout, stderr, manual_clock=manual_clock)
@@ -90,9 +93,9 @@ class _Shell:
         self._stdout = stdout
         self._stderr = stderr
         self._manual: ManualHal | None = None
-        self._hal: Hal = UnixHal(flash)
+        self._hal: Hal = UnixHal(Ring(flash))
         if manual_clock:
-            self._hal = self._manual = ManualHal(flash)
+            self._hal = self._manual = ManualHal(Ring(flash))
             self._manual.now_ms = 0
         self._controller = Controller(config, self._hal)
 
@@ -129,8 +132,11 @@ class _Shell:
                 f"payg: {line[:20]!r} moves no clock: write + and whole seconds up to {MAX_MOVE_S}\n"
             )
             return
-        hal.now_ms += move_s * 1000
-        self._controller.poll(hal.now_ms)
+        while move_s:
+            step_s = min(move_s, _STEP_S)
+            move_s -= step_s
+            hal.now_ms += step_s * 1000
+            self._controller.poll(hal.now_ms)
         self._controller.save()
 
 
@@ -168,7 +174,9 @@ def _lines(stdin: TextIO, wait_s: Callable[[], float | None]) -> Iterator[str]:
             return
 
 
-def _config(family: str, secret_hex: str, starting_code: int | None, count: int | None) -> Config:
+def _config(
+    family: str, secret_hex: str, starting_code: int | None, count: int | None, prepaid_s: int
+) -> Config:
     try:
         secret = bytes.fromhex(secret_hex)
     except ValueError:
@@ -183,6 +191,7 @@ def _config(family: str, secret_hex: str, starting_code: int | None, count: int 
             secret=secret,
             starting_code=starting_code,
             last_count=last_count,
+            prepaid_s=prepaid_s,
         )
     except ConfigError as error:
         raise KeypadError(str(error)) from None
@@ -200,16 +209,14 @@ def _shell(
 def _flash(config: Config, store: str | None) -> Flash:
     try:
         if store is not None:
-            return open_flash(store, config, True, True)
+            return open_device_flash(Path(store), config, durable=True, may_provision=True)
     except StoreError as error:
         raise KeypadError(str(error)) from None
     except OSError as error:
         raise KeypadError(
             f"cannot use the store {store}: {error.strerror}; name another with --store"
         ) from None
-    flash = blank_flash()
-    provision(config, flash)
-    return flash
+    return new_flash(config)
 
 
 def _move_s(entry: str) -> int | None:

@@ -212,11 +212,50 @@ async def test_starting_twice_is_an_error(world: World) -> None:
         await device.start()
 
 
-async def test_a_missing_flash_is_not_made_anew_unless_that_is_wanted(world: World, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="is missing"):
-        await world.device(tmp_path / "flash", may_provision=False).start()
-    with pytest.raises(StoreError, match="is missing"):  # it was not made
-        await world.device(tmp_path / "flash", may_provision=False).start()
+async def test_a_device_whose_flash_is_gone_is_tampered_and_a_sealed_sync_brings_it_back(
+    world: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "flash"
+    device = world.device(file, may_provision=False)
+    await device.start()
+    alarm = await world.back_end.until(wire.Alarm)
+    assert isinstance(alarm, wire.Alarm)
+    assert alarm.kind == wire.ALARM_KIND_TAMPERED
+    answer = device.type_keys(moto_token("unlock_relative", 30, 41))
+    assert (answer["result"], device.snapshot()["state"]) == ("locked", "tampered")
+    await device.stop()
+    device = world.device(file, may_provision=False)  # no better after a restart
+    await device.start()
+    assert device.snapshot()["state"] == "tampered"
+    await world.back_end.until(wire.Alarm)  # a device without its memory believes only who answers it
+    await world.back_end.send(wire.Sync(1, 40))
+    await world.back_end.until(wire.CommandResult)
+    assert device.type_keys(moto_token("unlock_relative", 30, 40))["result"] == "already_used"
+    assert device.type_keys(moto_token("unlock_relative", 30, 41))["result"] == "accepted"
+
+
+async def test_a_reset_command_starts_the_device_again(world: World) -> None:
+    device = world.device()
+    await device.start()
+    boot = await world.back_end.until(wire.Boot)
+    await world.back_end.send(wire.Reset(1, wire.RESET_KIND_SOFT, bytes(8)))
+    answer = await world.back_end.until(wire.CommandResult)
+    assert isinstance(answer, wire.CommandResult)
+    assert (answer.command_id, answer.result) == (1, wire.COMMAND_RESULT_OK)
+    again = await world.back_end.until(wire.Boot)
+    assert isinstance(boot, wire.Boot)
+    assert isinstance(again, wire.Boot)
+    assert again.boot_id == boot.boot_id + 1
+
+
+async def test_a_damaged_flash_is_refused(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "flash"
+    device = world.device(file)
+    await device.start()
+    await device.stop()
+    file.write_bytes(bytes(file.stat().st_size))
+    with pytest.raises(StoreError, match="is damaged"):
+        await world.device(file).start()
 
 
 async def test_a_store_that_fails_for_a_while_kills_nothing(world: World, tmp_path: Path) -> None:

@@ -229,13 +229,44 @@ def test_another_device_s_store_is_refused_and_not_touched(tmp_path: Path) -> No
     assert store.read_bytes() == before
 
 
-@pytest.mark.parametrize("damage", [b"", b"\xff" * 16_384, b"rubbish", b"\x00" * 16_384])
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 16_384, b"rubbish", b"\x00" * 32_768])
 def test_a_damaged_store_is_refused_and_not_reset(tmp_path: Path, damage: bytes) -> None:
     store = tmp_path / "store"
     store.write_bytes(damage)
     with pytest.raises(KeypadError, match="damaged"):
         _answers(_arguments(store=str(store)))
     assert store.read_bytes() == damage
+
+
+def test_an_erased_store_is_locked_until_a_sync(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    arguments = _arguments(store=str(store))
+    _answers(arguments, moto_token("unlock_relative", 9, 70))
+    store.write_bytes(b"\xff" * store.stat().st_size)
+    (locked,) = _answers(arguments, moto_token("unlock_relative", 9, 71))
+    assert (locked["result"], locked["relay"], "closed" in locked) == ("locked", False, False)
+    assert isinstance(locked["retry_in_s"], int)
+    answers = _answers(
+        arguments,
+        moto_token("counter_sync", 70, 72),
+        *[moto_token("unlock_relative", 9, n) for n in (70, 73)],
+    )
+    assert [answer["result"] for answer in answers] == ["accepted", "already_used", "accepted"]
+
+
+def test_a_used_up_budget_is_told_and_only_then() -> None:
+    wrong = ["+40000", "111111111"] * 70
+    answers = _answers(_openpaygo(), *wrong)
+    locked = [answer for answer in answers if answer["result"] == "locked"]
+    assert locked
+    assert all(answer["closed"] is True and isinstance(answer["retry_in_s"], int) for answer in locked)
+    paused = _answers(_openpaygo(), *["111111111"] * 8)[-1]
+    assert (paused["result"], "closed" in paused) == ("locked", False)
+
+
+def test_the_clock_moves_by_years() -> None:
+    answers = _answers(_openpaygo(), *[opg_token(995, n) for n in (2, 4)], f"+{1_900 * DAY_S}", "")
+    assert answers[-1]["credit_s"] == 90 * DAY_S
 
 
 def test_a_store_in_use_is_refused(tmp_path: Path) -> None:
