@@ -1,6 +1,6 @@
 """The device service: commands to controllers, and everything that controllers report.
 
-routes.py parses and renders, service.py decides on commands and devices, ingest.py on frames, feed.py is the
-way down, callbacks.py the way back to who asked; store.py holds the SQL. Rules: resolutions 12-16,
-checklist 52-77, DESIGN.md (Devices).
+routes.py and files_routes.py parse and render, service.py decides on commands, registry.py on devices,
+ingest.py on frames; firmware.py keeps what devices update to, feed.py is the way down, callbacks.py the way
+back to who asked; store.py holds the SQL. Rules: resolutions 12-16, checklist 52-77, DESIGN.md (Devices).
 """

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from backend.kit.outbox import DEAD, WAITING
 from backend.m2m import callbacks
 from backend.m2m.store import Store
+from backend.m2m.uplink import LINES_FROM
 from protocols.magicbox import wire
 
 ADDITIVE = (wire.TOKEN_COMMAND_ADD_TIME, wire.TOKEN_COMMAND_UNLOCK_RELATIVE)
@@ -15,12 +16,16 @@ ADDITIVE = (wire.TOKEN_COMMAND_ADD_TIME, wire.TOKEN_COMMAND_UNLOCK_RELATIVE)
 
 @dataclass(frozen=True, slots=True)
 class DeviceRecords:
-    """stored: kept. evicted: numbers that only a gap accounts for. missing: neither, below the highest."""
+    """Of frames: stored: kept. evicted: numbers that only a gap accounts for. purged: gone by retention.
+    missing: the others, below the highest. Besides them, lines: records that came as text.
+    """
 
     stored: int
     evicted: int
     missing: int
     highest: int
+    purged: int = 0
+    lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +54,17 @@ class Audit:
 def audit(connection: Connection, store: Store, counters: Mapping[str, int]) -> Audit:
     """Count; numbers of records start at 1."""
     gaps = store.all_gaps(connection)
+    purged = store.count_purged(connection)
     return Audit(
         devices=store.count_devices(connection),
         commands=store.count_commands(connection),
         callbacks=_callbacks(connection, store),
         unkeyed_records=store.count_unkeyed_records(connection),
         records={
-            serial: _records(connection, store, serial, count, gaps.get(serial, []))
-            for serial, count in store.count_records(connection).items()
+            serial: _records(
+                connection, store, serial, count, gaps=gaps.get(serial, []), purged=purged.get(serial, 0)
+            )
+            for serial, count in store.count_records(connection, LINES_FROM).items()
         },
         days_granted=_days_granted(connection, store),
         counters=dict(counters),
@@ -86,15 +94,18 @@ def _records(
     connection: Connection,
     store: Store,
     serial: str,
-    count: tuple[int, int],
+    count: tuple[int, int, int],
+    *,
     gaps: Sequence[tuple[int, int]],
+    purged: int,
 ) -> DeviceRecords:
-    stored, highest = count
+    stored, highest, lines = count
     evicted = sum(
         last - first + 1 - store.count_between(connection, serial, first, last)
         for first, last in _merged(gaps, highest)
     )
-    return DeviceRecords(stored=stored, evicted=evicted, missing=highest - stored - evicted, highest=highest)
+    missing = highest - stored - evicted - purged
+    return DeviceRecords(stored, evicted, missing, highest, purged, lines)
 
 
 def _merged(gaps: Sequence[tuple[int, int]], highest: int) -> list[tuple[int, int]]:

@@ -1,18 +1,20 @@
-"""`m2m` over HTTP: the same `create` as the service's, with the same errors."""
+"""`m2m` over HTTP: the service's `create`, and partner.py's methods, with the same errors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from backend.kit.errors import BadRequest, Unavailable
-from backend.kit.http import HttpClient, error_of
-from backend.m2m.schemas import CommandAnswer
+from backend.kit.errors import BY_STATUS, BadRequest, Unavailable
+from backend.kit.http import HttpAnswer, HttpClient, error_of
+from backend.kit.keys import MARKETS_HEADER
+from backend.m2m.schemas import CommandAnswer, CommandView
 
 PATH = "/v1/commands"
+SAID = (400, 403, 404, 409, 429)  # errors whose text is for who asked
 
 
 class M2mClient:
-    """Calls the command route at `base_url` with `api_key`."""
+    """Calls the command routes at `base_url` with `api_key`. `markets` narrow those of the key."""
 
     def __init__(self, *, http: HttpClient, base_url: str, api_key: str):
         self._http = http
@@ -49,3 +51,43 @@ class M2mClient:
             return msgspec.convert(answer.json(), CommandAnswer).command
         except msgspec.ValidationError as error:
             raise Unavailable("m2m create: the answer has no command") from error
+
+    async def place(self, body: Mapping[str, object], *, markets: Sequence[str] = ()) -> CommandView:
+        """See partner.Partner.place."""
+        answer = await self._ask("POST", "", body, markets, {"Prefer": "return=representation"})
+        return _view(answer, 201)
+
+    async def look(self, command_id: int, *, markets: Sequence[str] = ()) -> CommandView:
+        """See Lifecycle.get."""
+        return _view(await self._ask("GET", f"/{command_id}", None, markets), 200)
+
+    async def report(
+        self, command_id: int, body: Mapping[str, object], *, markets: Sequence[str] = ()
+    ) -> CommandView:
+        """See Lifecycle.report."""
+        return _view(await self._ask("POST", f"/{command_id}/report", body, markets), 200)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None,
+        markets: Sequence[str],
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        named = {"X-API-Key": self._api_key, "Content-Type": "application/json", **(headers or {})}
+        if markets:
+            named[MARKETS_HEADER] = ",".join(markets)
+        content = b"" if body is None else msgspec.json.encode(body)
+        return await self._http.request(method, self._url + path, headers=named, body=content)
+
+
+def _view(answer: HttpAnswer, status: int) -> CommandView:
+    if answer.status != status:
+        if answer.status in SAID:
+            raise BY_STATUS[answer.status](str(answer.json().get("error")))
+        raise error_of(answer, "m2m command")
+    try:
+        return msgspec.json.decode(answer.body, type=CommandView)
+    except msgspec.DecodeError as error:
+        raise Unavailable("m2m command: the answer has no command") from error

@@ -1,26 +1,29 @@
-"""Commands: what a request asks for, its text form, and its record in a down frame. Pure.
+"""Commands: what a request asks for, and its text form. Pure; details.py has what differs between commands.
 
 The checks and their texts are those of resolutions 13 and checklist 64-69; service.py stores what passes.
 """
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from backend.kit.errors import BadRequest
+from backend.m2m import details
 from backend.m2m.schemas import CommandRequest
-from protocols.magicbox import text, wire
+from protocols.magicbox import text
 
 CREATED = "created"
 SENT = "sent"
 REPLIED = "replied"
-OPEN = (CREATED, SENT)  # what a device may still answer
+EXPIRED = "expired"
+CANCELLED = "cancelled"
+OPEN = (CREATED, SENT)  # what a device may still answer; every other state is an end (invariant 4)
+STATES = (*OPEN, REPLIED, EXPIRED, CANCELLED)
 
-MAX_NAME = 200  # characters of a serial, a reference, an operation
+MAX_OPEN = 200  # unanswered commands of one device: years of payments for one that is never heard
+MAX_NAME = 200  # characters of a serial or a reference
 MAX_URL = 2000
-MAX_DIGITS = 20  # the longest keypad entry: an extended OpenPAYGO token in restricted digits
-SOFT_RESET = 0
-NO_SIGNATURE = bytes(8)  # a soft reset needs none
+MIN_LIFE_S = 60  # shorter than a check-in takes
+MAX_LIFE_S = 366 * 86_400
 
 VERBS = {
     "unlock_token": "TOKEN",
@@ -28,22 +31,22 @@ VERBS = {
     "synciv": "SYNCIV",
     "reset": "RESET",
     "useracct": "USERACCT",
+    "update": "UPDATE",
+    "config": "CONFIG",
 }
-ARGUMENTS = {"unlock_token": "unlock_code", "useracct": "operation"}  # what `details` must have
-
-_KEYPAD_SIGNS = re.compile(r"[*# -]")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A checked request."""
+    """A checked request. life_s: until it expires; None: as long as commands live."""
 
     serial: str
     name: str
-    argument: str
-    text: str
+    argument: str = field(repr=False)
+    text: str = field(repr=False)
     callback_url: str | None
     reference: str | None
+    life_s: int | None = None
 
 
 def check(request: CommandRequest, *, callback_required: bool) -> Wanted:
@@ -53,42 +56,20 @@ def check(request: CommandRequest, *, callback_required: bool) -> Wanted:
     name = members.get("name")
     if not isinstance(name, str) or name not in VERBS:
         raise BadRequest(f"Unsupported command: {name}")
-    argument = _argument(name, members.get("details"))
-    try:
-        line = text.render(VERBS[name], argument)
-    except text.TextError as error:
-        raise BadRequest(f"Invalid parameters: {ARGUMENTS[name]}") from error
+    given = details.read(name, members.get("details"))
     return Wanted(
         serial=_named(_identifier(request.identifier), "identifier"),
         name=name,
-        argument=argument,
-        text=line,
+        argument=given.argument,
+        text=text.render(VERBS[name], given.shown),
         callback_url=_url(request.callback_url),
         reference=None if request.reference is None else _named(request.reference, "reference"),
+        life_s=_life_s(request.expires_in_s),
     )
 
 
-def record_of(
-    name: str, argument: str, command_id: int, *, next_epoch: int
-) -> wire.Token | wire.Sync | wire.SyncIv | wire.Reset | wire.UserAcct:
-    """The record that carries a command down."""
-    match name:
-        case "unlock_token":
-            return wire.Token(command_id, argument.encode())
-        case "sync":
-            return wire.Sync(command_id, 0)
-        case "synciv":
-            return wire.SyncIv(command_id, next_epoch)
-        case "reset":
-            return wire.Reset(command_id, SOFT_RESET, NO_SIGNATURE)
-        case "useracct":
-            return wire.UserAcct(command_id, 0, argument.encode())
-        case _:
-            raise AssertionError(f"a stored command is one of VERBS, not {name}")
-
-
 def _check_missing(request: CommandRequest, command: dict[str, object], *, callback_required: bool) -> None:
-    is_empty = request == CommandRequest(reference=request.reference)
+    is_empty = request == CommandRequest(reference=request.reference, expires_in_s=request.expires_in_s)
     lacks_kind = _is_object(request.identifier) and not _members(request.identifier).get("kind")
     missing = [
         name
@@ -119,26 +100,8 @@ def _members(value: object) -> dict[str, object]:
     return cast("dict[str, object]", value) if _is_object(value) else {}
 
 
-def _argument(name: str, details: object) -> str:
-    key = ARGUMENTS.get(name)
-    if key is None:
-        return ""
-    value = _members(details).get(key)
-    if value in (None, ""):
-        raise BadRequest(f"Missing parameters: {key}")
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**MAX_DIGITS:
-        value = str(value)
-    if not isinstance(value, str):
-        raise BadRequest(f"Invalid parameters: {key}")
-    if name == "unlock_token":
-        value = _KEYPAD_SIGNS.sub("", value)  # as a keypad shows it: *00 427 443 49#
-        if len(value) > MAX_DIGITS:
-            raise BadRequest(f"Invalid parameters: {key}")
-    return _named(value, key)
-
-
 def is_name(text: str) -> bool:
-    """Whether a serial, a reference or an operation can be stored; no database knows another serial."""
+    """Whether a serial or a reference can be stored; no database knows another serial."""
     return 0 < len(text) <= MAX_NAME and "\x00" not in text
 
 
@@ -153,4 +116,12 @@ def _url(value: object) -> str | None:
         return None
     if not isinstance(value, str) or len(value) > MAX_URL:
         raise BadRequest("Invalid parameters: callback_url")
+    return value
+
+
+def _life_s(value: object) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not MIN_LIFE_S <= value <= MAX_LIFE_S:
+        raise BadRequest("Invalid parameters: expires_in_s")
     return value

@@ -1,33 +1,65 @@
 """What goes back to a device in one frame: acknowledgements, the time, commands that wait. Pure.
 
-A device has at most IN_FLIGHT commands at a time, oldest first; ingest.py and feed.py both ask `in_flight`.
+A device has at most IN_FLIGHT commands at a time, oldest first, and beside them one update, whose answer
+takes minutes: it comes when the new version has checked in, or has failed. ingest.py and feed.py both ask
+`in_flight`.
 """
 
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 
-from backend.m2m.commands import CREATED, record_of
+from backend.m2m import lines
+from backend.m2m.commands import CREATED
+from backend.m2m.details import record_of
 from backend.m2m.rows import CommandRow, Device
 from backend.m2m.uplink import Arrival
 from protocols.magicbox import wire
 
 IN_FLIGHT = 4  # a device remembers its answers to the last eight
+# A second update would be rejected; a second SYNCIV of one frame would name an epoch that is no longer new.
+ONE_AT_A_TIME = ("update", "synciv")
+UPDATE_RESEND_MS = 300_000  # a download takes minutes; the device is silent meanwhile and needs no reminder
+MAX_EPOCH = 0xFFFF  # never wraps: at the last one a SYNCIV is answered `rejected`
 MAX_COMMANDS_BODY = 512  # bytes of commands a frame: small enough for a board's heap
 CLOCK_OFF_S = 30  # more, and the device is told the time
 
 
-def in_flight(waiting: Sequence[CommandRow]) -> Sequence[CommandRow]:
-    """The commands that may be under way at once, of those (oldest first) that a device has not answered."""
-    return waiting[:IN_FLIGHT]
+def in_flight(waiting: Sequence[CommandRow], now_ms: int) -> list[CommandRow]:
+    """The commands that may be under way at once, of those (oldest first) that a device has not answered.
+
+    One whose time is over goes no more; lifecycle.py ends it.
+    """
+    chosen: list[CommandRow] = []
+    alone: set[str] = set()
+    places = IN_FLIGHT
+    for command in waiting:
+        if command.name in alone or command.expires_at_ms <= now_ms:
+            continue
+        if command.name != "update":
+            if places == 0:
+                continue
+            places -= 1
+        if command.name in ONE_AT_A_TIME:
+            alone.add(command.name)
+        chosen.append(command)
+    return chosen
 
 
-def due_commands(waiting: Sequence[CommandRow], *, sent_before_ms: int, booted: bool) -> list[CommandRow]:
-    """Commands to send with an answer: new ones, those sent too long ago, and after a start all under way."""
-    return [
-        command
-        for command in in_flight(waiting)
-        if booted or command.state == CREATED or (command.sent_at_ms or 0) <= sent_before_ms
-    ]
+def due_commands(
+    waiting: Sequence[CommandRow], *, now_ms: int, resend_after_ms: int, arrival: Arrival
+) -> list[CommandRow]:
+    """Commands to send with the answer to `arrival`: new ones, and those that were sent too long ago.
+
+    After a start all that are under way; in a new epoch too, but for the SYNCIV that the device has done.
+    """
+
+    def is_due(command: CommandRow) -> bool:
+        if arrival.booted or (arrival.moved and command.name != "synciv"):
+            return True
+        after_ms = max(resend_after_ms, UPDATE_RESEND_MS) if command.name == "update" else resend_after_ms
+        return command.state == CREATED or (command.sent_at_ms or 0) <= now_ms - after_ms
+
+    return [command for command in in_flight(waiting, now_ms) if is_due(command)]
 
 
 def fitting(device: Device, commands: Sequence[CommandRow]) -> list[tuple[CommandRow, wire.Record]]:
@@ -43,10 +75,36 @@ def fitting(device: Device, commands: Sequence[CommandRow]) -> list[tuple[Comman
     return chosen
 
 
+def lines_of(device: Device, commands: Sequence[CommandRow]) -> list[tuple[CommandRow, str]]:
+    """The commands that can be said in text lines, with their lines.
+
+    A SYNCIV opens the next epoch as in a frame (uplink.py): who reads lines may seal frames too.
+    """
+    chosen: list[tuple[CommandRow, str]] = []
+    for command in commands:
+        line = lines.of(command)
+        if line is None:
+            continue
+        if command.name == "synciv":
+            device.offered_epoch = max(device.offered_epoch, next_epoch(device))
+        chosen.append((command, line))
+    return chosen
+
+
+def next_epoch(device: Device) -> int:
+    """The epoch that a SYNCIV names now."""
+    return min(device.up_epoch + 1, MAX_EPOCH)
+
+
 def command_record(device: Device, command: CommandRow) -> wire.Record:
     """The record that carries a command down."""
-    next_epoch = (device.up_epoch + 1) & 0xFFFF
-    return record_of(command.name, command.argument, command.id, next_epoch=next_epoch)
+    return record_of(
+        command.name,
+        command.argument,
+        command.id,
+        next_epoch=next_epoch(device),
+        token_count=device.token_count,
+    )
 
 
 def acknowledgements(numbers: Collection[int]) -> list[wire.Record]:

@@ -7,6 +7,7 @@ import msgspec
 from backend.kit.feed import OpsEvent
 from backend.kit.runtime import iso
 from backend.m2m import schemas
+from backend.m2m.commands import REPLIED
 from backend.m2m.rows import CommandRow, Device
 from protocols.magicbox import wire
 
@@ -35,7 +36,7 @@ def status_event(device: Device, status: wire.Status | None, *, at_ms: int) -> O
         market=device.market,
         at=iso(at_ms),
         online=device.online,
-        credit_s=_credit_s(shown.credit_s) if known else None,
+        credit_s=credit_s(shown.credit_s) if known else None,
         relay=bool(shown.relay) if known else None,
         state=wire.STATE_NAMES.get(shown.state, str(shown.state)) if known else None,
         battery_mv=shown.battery_mv if known else None,
@@ -71,36 +72,56 @@ def record_event(device: Device, record: wire.Record, received_ms: int) -> OpsEv
                 command=wire.TOKEN_COMMAND_NAMES.get(record.command, str(record.command)),
                 payload=record.payload,
                 token_count=record.token_count,
-                credit_s=_credit_s(record.credit_s),
+                credit_s=credit_s(record.credit_s),
             )
         case wire.Log():
             at = iso(at_ms(record.at, received_ms))
             document = schemas.LogEvent(
-                device.serial, device.market, at, record.level, plain_text(record.text)
+                serial=device.serial,
+                market=device.market,
+                at=at,
+                level=record.level,
+                text=plain_text(record.text),
+                level_name=wire.LOG_LEVEL_NAMES.get(record.level, str(record.level)),
             )
         case wire.Gap():
             at = iso(at_ms(record.at, received_ms))
             document = schemas.GapEvent(
-                device.serial, device.market, at, record.first, record.last, record.reason
+                serial=device.serial,
+                market=device.market,
+                at=at,
+                first=record.first,
+                last=record.last,
+                reason=record.reason,
+                reason_name=wire.GAP_REASON_NAMES.get(record.reason, str(record.reason)),
             )
         case wire.Alarm():
             at = iso(at_ms(record.at, received_ms))
-            alarm = schemas.AlarmEvent(device.serial, device.market, at, record.kind, record.value)
+            alarm = schemas.AlarmEvent(
+                serial=device.serial,
+                market=device.market,
+                at=at,
+                alarm=record.kind,
+                value=record.value,
+                alarm_name=wire.ALARM_KIND_NAMES.get(record.kind, str(record.kind)),
+            )
             return _event(device, "alarm", alarm)
         case _:
             return None
     return _event(device, "event", document)
 
 
-def command_event(device: Device, command: CommandRow, device_response: str, at_ms: int) -> OpsEvent:
-    """Kind `command`: it was answered."""
+def command_event(
+    device: Device, command: CommandRow, device_response: str, at_ms: int, *, status: str = REPLIED
+) -> OpsEvent:
+    """Kind `command`: it ended, answered unless `status` says otherwise."""
     document = schemas.CommandEvent(
         serial=device.serial,
         market=device.market,
         at=iso(at_ms),
         command_id=command.id,
         name=command.name,
-        status="replied",
+        status=status,
         device_response=plain_text(device_response.encode()),
     )
     return _event(device, "command", document)
@@ -110,7 +131,8 @@ def _event(device: Device, kind: str, document: msgspec.Struct) -> OpsEvent:
     return OpsEvent(device.serial, device.market, kind, msgspec.json.encode(document))
 
 
-def _credit_s(value: int) -> int | None:
+def credit_s(value: int) -> int | None:
+    """The seconds of credit that a record names; None: there is no limit."""
     return None if value == NO_LIMIT else value
 
 

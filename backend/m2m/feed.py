@@ -15,7 +15,8 @@ from backend.kit.feed import FeedItem, RowFeed
 from backend.kit.outbox import Leased
 from backend.kit.runtime import Clock
 from backend.m2m import downlink
-from backend.m2m.ingest import DOWN, OPS
+from backend.m2m.delivery import DOWN, MQTT
+from backend.m2m.ingest import OPS
 from backend.m2m.links import Links
 from backend.m2m.store import Store
 
@@ -62,7 +63,7 @@ class DownFeed:
                     key: row for key, row in commands_down.items() if row.payload["serial"] != serial
                 }
                 continue
-            for command in downlink.in_flight(waiting.get(serial, [])):
+            for command in downlink.in_flight(waiting.get(serial, []), self._clock.now_ms()):
                 row = commands_down.get(command.id)
                 if row is None or link is None:
                     continue
@@ -76,7 +77,7 @@ class DownFeed:
 
     def _confirmed(self, connection: Connection, ids: Sequence[int]) -> None:
         keys = self._store.outbox_keys(connection, DOWN, ids)
-        self._store.mark_sent(connection, [int(key) for key in keys], self._clock.now_ms())
+        self._store.mark_sent(connection, [int(key) for key in keys], self._clock.now_ms(), MQTT)
         self._store.outbox.done(connection, ids)
 
 

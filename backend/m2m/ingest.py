@@ -1,13 +1,14 @@
-"""What devices say, decided in one transaction for all frames that wait.
+"""What devices say, decided in one transaction for all frames, and reports in text lines, that wait.
 
     open      uplink.py: unseal, decode; a bad frame is refused and changes nothing
     window    a sequence that was taken before, or is too old, changes nothing; its stored records are
               acknowledged again (resolutions 16, invariant 6)
     store     each (serial, record) once, whatever frame brings it (invariant 5)
     follow    new statuses, results, gaps: commands become replied, their callbacks outbox rows
-    answer    downlink.py: one sealed frame with acknowledgements, the time and commands that wait
+    answer    downlink.py: one sealed frame with acknowledgements, the time and commands that wait; to lines,
+              lines (lines.py)
 
-events.py says it to the ops topics; the bridge publishes what comes back.
+events.py says it to the ops topics, billing.py to Solarium; the bridge publishes what comes back.
 """
 
 from collections.abc import Sequence
@@ -19,15 +20,17 @@ from backend.kit.errors import InternalError
 from backend.kit.feed import OpsEvent
 from backend.kit.outbox import Outgoing
 from backend.kit.runtime import Clock
-from backend.m2m import callbacks, downlink, events, uplink
+from backend.m2m import billing, callbacks, downlink, events, lines, uplink
 from backend.m2m.commands import CREATED, SENT, is_name
+from backend.m2m.delivery import DOWN, HTTP, MQTT, SMS
+from backend.m2m.lines import Report, Result
 from backend.m2m.links import Links
+from backend.m2m.retention import PURGED_TYPES
 from backend.m2m.rows import CommandRow, Device, GapRow, RecordRow, Reply
 from backend.m2m.store import Store
 from backend.m2m.uplink import Arrival, Numbered
 from protocols.magicbox import wire
 
-DOWN = "down"  # outbox kind: a command for the feed
 OPS = "ops"  # outbox kind: an event for the feed, of a frame that did not come through the bridge
 MAX_RESPONSE = 200  # characters of a device's answer that are kept
 
@@ -36,7 +39,9 @@ Waiting = dict[str, list[CommandRow]]  # open commands by serial, oldest first
 
 @dataclass(frozen=True, slots=True)
 class IngestAnswer:
-    """Sealed frames for the device and events for the ops topics; `refused` says why there are none.
+    """What goes back to the device and events for the ops topics; `refused` says why there are none.
+
+    down: sealed frames, or the lines that answer lines.
 
     repeat: the frame's sequence was taken before. stored, duplicates: its records that were new, and not.
     """
@@ -51,9 +56,9 @@ class IngestAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """(serial, frame) pairs that came together: from the bridge, or one over HTTP."""
+    """(serial, frame) pairs that came together: from the bridge, or one frame or report over HTTP."""
 
-    uplinks: tuple[tuple[str, bytes], ...]
+    uplinks: tuple[tuple[str, bytes | Report], ...]
     over_http: bool = False
 
 
@@ -63,15 +68,16 @@ class _Changes:
 
     gaps: list[GapRow] = field(default_factory=list[GapRow])
     replies: list[Reply] = field(default_factory=list[Reply])
-    sent: list[int] = field(default_factory=list[int])
+    sent: dict[str, set[int]] = field(default_factory=lambda: {MQTT: set[int](), HTTP: set[int]()})
     outgoing: list[Outgoing] = field(default_factory=list[Outgoing])
 
 
 class Ingest:
-    """See the module. `counters` count what this process took."""
+    """See the module. `counters` count what this process took. `bills`: events go to Solarium."""
 
-    def __init__(self, *, store: Store, links: Links, clock: Clock, resend_after_s: float):
+    def __init__(self, *, store: Store, links: Links, clock: Clock, resend_after_s: float, bills: bool):
         self._store = store
+        self._bills = bills
         self._links = links
         self._clock = clock
         self._resend_after_ms = int(resend_after_s * 1000)
@@ -82,14 +88,19 @@ class Ingest:
         now_ms = self._clock.now_ms()
         serials = {serial for delivery in deliveries for serial, _ in delivery.uplinks}
         devices = self._store.lock_devices(connection, set(filter(is_name, serials)))
+        waiting = self._store.open_commands(connection, devices)
         opened = [
-            [self._open(devices.get(serial), frame, delivery.over_http) for serial, frame in delivery.uplinks]
+            [
+                self._open(devices.get(serial), content, delivery.over_http)
+                if isinstance(content, bytes)
+                else self._read(connection, devices[serial], content, waiting)
+                for serial, content in delivery.uplinks
+            ]
             for delivery in deliveries
         ]
         arrivals = [entry for entries in opened for entry in entries if isinstance(entry, Arrival)]
         touched = {arrival.device.serial: arrival.device for arrival in arrivals}
         new = self._keep_records(connection, arrivals, now_ms)
-        waiting = self._store.open_commands(connection, touched)
         changes = _Changes()
         self._follow(arrivals, new, waiting, changes, now_ms)
         answers = [[self._answer(entry, waiting, changes, now_ms) for entry in entries] for entries in opened]
@@ -118,6 +129,12 @@ class Ingest:
         except wire.WireError as error:
             return error.reason
 
+    def _read(self, connection: Connection, device: Device, report: Report, waiting: Waiting) -> Arrival:
+        """A report in lines; its device has logged in."""
+        results = {uplink.LINES_FROM + said.record for said in report.said if isinstance(said, Result)}
+        known = self._store.stored(connection, device.serial, results)
+        return uplink.take_report(device, report, waiting.get(device.serial, []), known)
+
     def _keep_records(
         self, connection: Connection, arrivals: Sequence[Arrival], now_ms: int
     ) -> set[tuple[str, int]]:
@@ -126,11 +143,14 @@ class Ingest:
         for arrival in arrivals:
             if not arrival.fresh:
                 continue
-            arrival.device.last_seen_ms = now_ms
+            device = arrival.device
+            device.last_seen_ms, device.over_http = now_ms, arrival.over_http
             for entry in arrival.records:
-                row = _row(arrival.device.serial, entry, now_ms)
-                rows.setdefault((row.serial, row.record), row)
                 arrival.acknowledged.add(entry.record)
+                if entry.record <= device.purged_to and entry.type in PURGED_TYPES:
+                    continue  # it was here once: what retention took never comes back
+                row = _row(device.serial, entry, now_ms)
+                rows.setdefault((row.serial, row.record), row)
         new = self._store.add_records(connection, list(rows.values()))
         for arrival in arrivals:
             if not arrival.fresh:
@@ -155,7 +175,7 @@ class Ingest:
                 key = (arrival.device.serial, entry.record)
                 if key in left:
                     left.remove(key)
-                    arrival.stored += 1
+                    arrival.added.append(entry.record)
                     self._follow_record(arrival, entry, waiting, changes, now_ms)
             if arrival.over_http:
                 changes.outgoing += _ops_rows(arrival)
@@ -164,17 +184,24 @@ class Ingest:
         self, arrival: Arrival, entry: Numbered, waiting: Waiting, changes: _Changes, now_ms: int
     ) -> None:
         device = arrival.device
+        # A SYNC makes a device go on from the count: only what was sealed counts.
+        if arrival.link is not None and isinstance(entry.content, wire.Status | wire.TokenEvent):
+            device.token_count = max(device.token_count, entry.content.token_count)
+        if self._bills:
+            changes.outgoing += billing.rows(device, entry, now_ms)
         match entry.content:
             case wire.Status() as status:
-                if entry.record > device.status_record:
-                    device.status_record = entry.record
+                if uplink.is_newer(entry.record, device.status_record):
+                    device.status_record, device.state = entry.record, status.state
                     at_ms = events.at_ms(entry.at, now_ms)
                     arrival.events.append(events.status_event(device, status, at_ms=at_ms))
             case wire.CommandResult() as result:
                 self._follow_result(arrival, result, waiting.get(device.serial, []), changes, now_ms)
             case content:
                 if isinstance(content, wire.Gap):
-                    gap = GapRow(device.serial, entry.record, content.first, content.last, content.reason)
+                    base = 0 if arrival.link is not None else uplink.LINES_FROM
+                    numbers = base + content.first, base + content.last
+                    gap = GapRow(device.serial, entry.record, *numbers, content.reason)
                     changes.gaps.append(gap)
                 event = events.record_event(device, content, now_ms)
                 if event is not None:
@@ -197,7 +224,7 @@ class Ingest:
             return
         command = waiting[index]
         if command.state == CREATED:
-            changes.sent.append(command.id)
+            changes.sent[_way(arrival)].add(command.id)
             command = waiting[index] = replace(command, state=SENT, sent_at_ms=now_ms)
         if result.result == wire.COMMAND_RESULT_BUSY:
             return
@@ -213,40 +240,55 @@ class Ingest:
     ) -> IngestAnswer:
         if isinstance(opened, str):
             return IngestAnswer(refused=opened)
-        device = opened.device
-        records = downlink.acknowledgements(opened.acknowledged)
-        if downlink.wants_time(opened, now_ms // 1000):
-            records.append(wire.Time(now_ms // 1000))
-        commands = waiting.get(device.serial, [])
-        if opened.fresh and commands:
-            due = downlink.due_commands(
-                commands, sent_before_ms=now_ms - self._resend_after_ms, booted=opened.booted
-            )
-            chosen = downlink.fitting(device, due)
-            records += [record for _, record in chosen]
-            sent = {command.id for command, _ in chosen}
-            changes.sent += sent
-            # Not once more with the next frame of this batch.
-            waiting[device.serial] = [
-                replace(command, state=SENT, sent_at_ms=now_ms) if command.id in sent else command
-                for command in commands
-            ]
-        down = (self._links.seal_down(device, opened.link, records),) if records else ()
+        due = self._due(opened, waiting, now_ms)
+        chosen = (
+            downlink.lines_of(opened.device, due)
+            if opened.link is None
+            else downlink.fitting(opened.device, due)
+        )
+        sent = {command.id for command, _ in chosen}
+        changes.sent[_way(opened)] |= sent
+        # Not once more with the next frame of this batch.
+        waiting[opened.device.serial] = [
+            replace(command, state=SENT, sent_at_ms=now_ms) if command.id in sent else command
+            for command in waiting.get(opened.device.serial, [])
+        ]
         return IngestAnswer(
-            down=down,
+            down=self._down(opened, [said for _, said in chosen], now_ms // 1000),
             events=tuple(opened.events),
             repeat=not opened.fresh,
-            stored=opened.stored,
-            duplicates=len(opened.records) - opened.stored,
+            stored=len(opened.added),
+            duplicates=len(opened.records) - len(opened.added),
         )
+
+    def _due(self, arrival: Arrival, waiting: Waiting, now_ms: int) -> list[CommandRow]:
+        commands = waiting.get(arrival.device.serial, [])
+        if not arrival.fresh or not commands:
+            return []
+        return downlink.due_commands(
+            commands, now_ms=now_ms, resend_after_ms=self._resend_after_ms, arrival=arrival
+        )
+
+    def _down(self, arrival: Arrival, said: Sequence[str | wire.Record], now_s: int) -> tuple[bytes, ...]:
+        if arrival.link is None:
+            return (lines.answer([str(line) for line in said], now_s),)
+        records = downlink.acknowledgements(arrival.acknowledged)
+        if downlink.wants_time(arrival, now_s):
+            records.append(wire.Time(now_s))
+        records += [record for record in said if not isinstance(record, str)]
+        return (self._links.seal_down(arrival.device, arrival.link, records),) if records else ()
 
     def _write(self, connection: Connection, changes: _Changes, now_ms: int) -> None:
         self._store.add_gaps(connection, changes.gaps)
-        self._store.mark_sent(connection, changes.sent, now_ms)
+        for way, sent in changes.sent.items():
+            self._store.mark_sent(connection, sent, now_ms, way)
         self._store.mark_replied(connection, changes.replies, now_ms)
-        gone = {*changes.sent, *(reply.command_id for reply in changes.replies)}
+        replied = {reply.command_id for reply in changes.replies}
+        gone = replied.union(*changes.sent.values())
         if gone:
             self._store.outbox.cancel(connection, DOWN, [str(command_id) for command_id in sorted(gone)])
+        if replied:
+            self._store.outbox.cancel(connection, SMS, [str(key) for key in sorted(replied)])
         self._store.outbox.put(connection, changes.outgoing, now_ms)
 
 
@@ -269,18 +311,27 @@ def _response(result: wire.CommandResult) -> str:
     return events.plain_text(result.detail)[:MAX_RESPONSE] or name
 
 
+def _way(arrival: Arrival) -> str:
+    return HTTP if arrival.over_http else MQTT
+
+
 def _ops_rows(arrival: Arrival) -> list[Outgoing]:
-    header = arrival.header
+    """What a check-in over HTTP says to the ops topics; each record is added once, so its number is a key."""
     return [
-        Outgoing(
-            OPS,
-            f"{event.serial}/{header.epoch}/{header.sequence}/{index}",
-            {
-                "serial": event.serial,
-                "market": event.market,
-                "kind": event.kind,
-                "document": event.payload.decode(),
-            },
-        )
+        ops_row(event, f"{event.serial}/{arrival.added[0]}/{index}")
         for index, event in enumerate(arrival.events)
     ]
+
+
+def ops_row(event: OpsEvent, key: str) -> Outgoing:
+    """An event as a row for the feed."""
+    return Outgoing(
+        OPS,
+        key,
+        {
+            "serial": event.serial,
+            "market": event.market,
+            "kind": event.kind,
+            "document": event.payload.decode(),
+        },
+    )

@@ -42,7 +42,12 @@ class Links:
 
     @staticmethod
     def seal_down(device: Device, link: Link, records: Sequence[wire.Record]) -> bytes:
-        """A frame of `records` under the device's next down sequence, which the caller stores."""
+        """A frame of `records` under the device's next down sequence; the caller stores the device.
+
+        From now on the device may answer in the epoch that a SYNCIV among them names (uplink.py).
+        """
         device.down_sequence += 1
+        epochs = [record.epoch for record in records if isinstance(record, wire.SyncIv)]
+        device.offered_epoch = max(device.offered_epoch, *epochs, 0)
         body = wire.encode_records(records)
         return seal.seal(link.down, device.down_epoch, device.down_sequence, body, encrypted=True)

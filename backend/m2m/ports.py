@@ -1,4 +1,4 @@
-"""What `m2m` needs of the outside besides kit.http: names to addresses."""
+"""What `m2m` needs of the outside besides kit.http: names to addresses, short messages of Mega."""
 
 import asyncio
 import socket
@@ -12,6 +12,14 @@ class Resolver(Protocol):
 
     async def resolve(self, host: str) -> list[str]:
         """Its IP addresses as text; none if it does not resolve now."""
+        ...
+
+
+class Sms(Protocol):
+    """Mega; the same `reference` again sends nothing new."""
+
+    async def send(self, *, to: str, text: str, market: str, reference: str) -> object:
+        """Queue a short message to msisdn `to`. Raises a BackendError."""
         ...
 
 

@@ -1,21 +1,28 @@
-"""HTTP of `m2m`: ping, check-ins over HTTP, and the two command routes (resolutions 12-16, checklist 52-69).
+"""HTTP of `m2m`: ping, check-ins, the two command routes, devices (resolutions 12-16, checklist 52-69).
 
-make_app builds the application of one service; what it calls is in service.py.
+make_app builds the application of one service; what it calls is in service.py. files_routes.py adds firmware,
+operator_routes.py what operators see and do.
 """
 
 import base64
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, MethodNotAllowed, NotFound, TooLarge, Unauthorized
-from backend.kit.keys import ApiKeys, Client
+from backend.kit.keys import MARKETS_HEADER, ApiKeys, Client
 from backend.kit.web import application, json_response, read_json
+from backend.m2m import files_routes, lines, operator_routes, registry
+from backend.m2m.creation import Created
+from backend.m2m.firmware import MAX_FILE
+from backend.m2m.lifecycle import viewer_of
 from backend.m2m.links import MAX_FRAME
-from backend.m2m.schemas import CommandAnswer, CommandRequest
+from backend.m2m.schemas import CommandAnswer, CommandRequest, DeviceAnswer, DeviceRequest
 from backend.m2m.service import M2mService
 
 FRAME = "application/octet-stream"
+LINES = "text/plain"
 
 
 class LoginRequired(Unauthorized):
@@ -23,7 +30,7 @@ class LoginRequired(Unauthorized):
 
 
 class UnsupportedMediaType(BackendError):
-    """/v1/log takes frames."""
+    """/v1/log takes frames and text lines."""
 
     status = 415
     code = "unsupported_media_type"
@@ -37,9 +44,13 @@ def make_app(service: M2mService, keys: ApiKeys) -> web.Application:
             web.post("/v1/log", _log(service)),
             web.post("/v1/commands", _v1_commands(service, keys)),
             web.post("/m2m/command", _m2m_command(service, keys)),
+            web.post("/v1/devices", _devices(service, keys)),
+            *files_routes.routes(service.firmware, partial(_client, keys)),
+            *operator_routes.routes(service, partial(_client, keys)),
         ],
         render=render,
         service="m2m",
+        bodies={files_routes.PATH: MAX_FILE},
     )
 
 
@@ -74,12 +85,18 @@ async def _ping(_request: web.Request) -> web.Response:
 def _log(service: M2mService) -> Handler:
     async def log(request: web.Request) -> web.Response:
         serial = await _device(service, request)
+        body = await request.read()
+        if request.content_type == LINES:
+            if len(body) > lines.MAX_BODY:
+                raise TooLarge(f"a check-in has at most {lines.MAX_BODY} bytes")
+            return web.Response(
+                body=await service.log_lines(serial, body), content_type=LINES, charset="utf-8"
+            )
         if request.content_type != FRAME:
-            raise UnsupportedMediaType(f"Send one MagicBox frame as {FRAME}")
-        frame = await request.read()
-        if len(frame) > MAX_FRAME:
+            raise UnsupportedMediaType(f"Send one MagicBox frame as {FRAME}, or text lines as {LINES}")
+        if len(body) > MAX_FRAME:
             raise TooLarge(f"a frame has at most {MAX_FRAME} bytes")
-        return web.Response(body=await service.log(serial, frame), content_type=FRAME)
+        return web.Response(body=await service.log(serial, body), content_type=FRAME)
 
     return log
 
@@ -90,7 +107,11 @@ def _v1_commands(service: M2mService, keys: ApiKeys) -> Handler:
         created = await service.create_command(
             await _read(request), client=client.name, markets=client.markets, callback_required=False
         )
-        return json_response(CommandAnswer(created.serial, created.text, "waiting"), status=201)
+        if request.headers.get("Prefer", "") == "return=representation":  # RFC 7240: what GET would answer
+            view = await service.lifecycle.get(created.id, viewer_of(client.name, client.markets))
+            return _located(json_response(view, status=201), created)
+        answer = CommandAnswer(created.serial, created.text, "waiting")
+        return _located(json_response(answer, status=201), created)
 
     return commands
 
@@ -102,16 +123,41 @@ def _m2m_command(service: M2mService, keys: ApiKeys) -> Handler:
             await _read(request), client=client.name, markets=client.markets, callback_required=True
         )
         answer = CommandAnswer(created.serial, created.text, "created", created.created_at)
-        return json_response(answer, status=201)
+        return _located(json_response(answer, status=201), created)
 
     return command
+
+
+def _devices(service: M2mService, keys: ApiKeys) -> Handler:
+    async def devices(request: web.Request) -> web.Response:
+        client = _client(keys, request)
+        wanted = registry.check(
+            await read_json(request, DeviceRequest) if await request.read() else DeviceRequest()
+        )
+        await service.register(
+            serial=wanted.serial,
+            market=wanted.market,
+            link_key_hex=wanted.link_key_hex,
+            password=wanted.password,
+            msisdn=wanted.msisdn,
+            markets=client.markets,
+        )
+        return json_response(DeviceAnswer(wanted.serial, wanted.market, "registered"), status=201)
+
+    return devices
 
 
 def _client(keys: ApiKeys, request: web.Request) -> Client:
     client = keys.client_of(request.headers.get("X-API-Key"))
     if client is None:
         raise Unauthorized("no such key")
-    return client
+    return client.narrowed(request.headers.get(MARKETS_HEADER))
+
+
+def _located(response: web.Response, created: Created) -> web.Response:
+    """With where the command is from now on; the seed's body has no id."""
+    response.headers["Location"] = f"/v1/commands/{created.id}"
+    return response
 
 
 async def _read(request: web.Request) -> CommandRequest:

@@ -1,4 +1,4 @@
-"""What store.py reads and writes: devices, commands, records, gaps."""
+"""What store.py reads and writes: devices, commands, records, gaps, firmware files."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,12 @@ from protocols.magicbox.seal import Window
 class Device:
     """A device's row; ingest.py changes it and gives it back to `save_devices`. `link_key` is sealed.
 
-    status_record: the newest status, in the records table (-1: none yet).
+    Each direction counts its sequences anew in each epoch. offered_epoch: the highest that a SYNCIV which
+    left has named; the device is in it or in an earlier one. status_record: the newest status, in the records
+    table (-1: none yet). token_count: the highest that the device has reported. msisdn: of its modem, for
+    commands by SMS. over_http: its last check-in came over HTTP. state: of its newest status (wire.STATE_*).
+    usage_day: the last day (since 1970) whose usage was told. purged: how many records are gone by retention,
+    none of them above purged_to.
     """
 
     serial: str
@@ -21,10 +26,18 @@ class Device:
     up_window: int
     down_epoch: int
     down_sequence: int
+    offered_epoch: int
     online: bool
     boot_id: int | None
     last_seen_ms: int | None
     status_record: int
+    token_count: int
+    msisdn: str | None
+    over_http: bool
+    state: int | None
+    usage_day: int | None
+    purged_to: int
+    purged: int
 
     def window(self) -> Window:
         """Which up sequences of `up_epoch` were taken."""
@@ -38,7 +51,10 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class CommandRow:
-    """A command. `argument` is what its record carries, `text` what people see."""
+    """A command. `argument` is what its record carries, `text` what people see.
+
+    sent_by: mqtt, http, sms or report. ended_at_ms: when it expired or was cancelled.
+    """
 
     id: int
     serial: str
@@ -51,6 +67,10 @@ class CommandRow:
     sent_at_ms: int | None
     replied_at_ms: int | None
     device_response: str | None
+    callback_delivered_at_ms: int | None
+    expires_at_ms: int
+    sent_by: str | None
+    ended_at_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +85,7 @@ class NewCommand:
     text: str = field(repr=False)
     callback_url: str | None
     created_at_ms: int
+    expires_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +117,13 @@ class Reply:
 
     command_id: int
     device_response: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareFile:
+    """A stored file but for its content; `size` in bytes, the checksums in hex."""
+
+    file: str
+    size: int
+    sha256: str
+    md5: str

@@ -7,12 +7,14 @@ class CommandRequest(msgspec.Struct, frozen=True):
     """A request of either command route (checklist 63); loosely typed: what is missing is listed by name.
 
     identifier: a serial, or {"kind", "value"}. reference: ours; the same one again returns the first answer.
+    expires_in_s: ours; the command's life, a month unless named.
     """
 
     identifier: object = None
     callback_url: object = None
     command: object = None
     reference: object = None
+    expires_in_s: object = None
 
 
 class CommandAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -22,6 +24,130 @@ class CommandAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     command: str
     status: str
     created_at: str | None = None
+
+
+class CommandView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A command as operators see it; `status` is one of commands.STATES.
+
+    sent_by: mqtt, http, sms or report. delivered_at: when the device replied. ended_at: when it expired or
+    was cancelled. callback: none, owed or delivered.
+    """
+
+    id: int
+    identifier: str
+    command: str
+    status: str
+    created_at: str
+    expires_at: str
+    callback: str
+    sent_at: str | None = None
+    sent_by: str | None = None
+    delivered_at: str | None = None
+    device_response: str | None = None
+    ended_at: str | None = None
+
+
+class CommandPage(msgspec.Struct, frozen=True):
+    """Commands, newest first; `next` is the `before` of the next page, null on the last one."""
+
+    commands: list[CommandView]
+    next: int | None
+
+
+class BulkRequest(msgspec.Struct, frozen=True):
+    """Requests as /v1/commands takes them, decided one by one."""
+
+    commands: list[CommandRequest]
+
+
+class BulkEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one of them: created, or why not."""
+
+    identifier: str | None = None
+    command: str | None = None
+    status: str | None = None
+    id: int | None = None
+    error: str | None = None
+
+
+class BulkAnswer(msgspec.Struct, frozen=True):
+    """In the order of the request."""
+
+    created: int
+    refused: int
+    commands: list[BulkEntry]
+
+
+class ReportRequest(msgspec.Struct, frozen=True):
+    """How a command ended, as somebody else than the device says; loosely typed, like a command."""
+
+    status: object = None
+    executed_at: object = None
+    error_message: object = None
+
+
+class DeadLetterView(msgspec.Struct, frozen=True):
+    """A callback, billing event or SMS that was given up; `key` names the command or the event."""
+
+    id: int
+    kind: str
+    key: str
+    attempts: int
+    created_at: str
+    error: str
+
+
+class DeadLetterPage(msgspec.Struct, frozen=True):
+    """Newest first; `next` as in CommandPage."""
+
+    dead_letters: list[DeadLetterView]
+    next: int | None
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """A record; `document` as on the ops topics."""
+
+    record: int
+    received_at: str
+    document: msgspec.Raw
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """A device's records, newest first; `next` as in CommandPage."""
+
+    identifier: str
+    records: list[HistoryEntry]
+    next: int | None
+
+
+class DeviceRequest(msgspec.Struct, frozen=True):
+    """A device to register, as a board was provisioned; link_key in hex. Loosely typed, like a command.
+
+    msisdn: of its modem, for commands by SMS; it may change.
+    """
+
+    serial: object = None
+    market: object = None
+    link_key: object = None
+    password: object = None
+    msisdn: object = None
+
+
+class DeviceAnswer(msgspec.Struct, frozen=True):
+    """A registered device; nothing secret."""
+
+    serial: str
+    market: str
+    status: str
+
+
+class FileAnswer(msgspec.Struct, frozen=True):
+    """A stored firmware file; size in bytes, the checksums in hex."""
+
+    file: str
+    size: int
+    sha256: str
+    md5: str
 
 
 class CallbackBody(msgspec.Struct, frozen=True):
@@ -87,6 +213,7 @@ class LogEvent(msgspec.Struct, frozen=True, tag="log", tag_field="type"):
     at: str
     level: int
     text: str
+    level_name: str
 
 
 class GapEvent(msgspec.Struct, frozen=True, tag="gap", tag_field="type"):
@@ -98,6 +225,7 @@ class GapEvent(msgspec.Struct, frozen=True, tag="gap", tag_field="type"):
     first: int
     last: int
     reason: int
+    reason_name: str
 
 
 class AlarmEvent(msgspec.Struct, frozen=True):
@@ -108,10 +236,11 @@ class AlarmEvent(msgspec.Struct, frozen=True):
     at: str
     alarm: int
     value: int
+    alarm_name: str
 
 
 class CommandEvent(msgspec.Struct, frozen=True):
-    """A command was answered; kind `command`."""
+    """A command ended: replied, expired or cancelled; kind `command`."""
 
     serial: str
     market: str

@@ -1,4 +1,4 @@
-"""All SQL of `m2m`: devices, commands, records, gaps, for the transactions of the other modules.
+"""All SQL of `m2m`: devices, commands, records, gaps, files, for the transactions of the other modules.
 
 Lock order: devices by serial, then commands, then outbox rows.
 """
@@ -8,20 +8,14 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
     Connection,
-    Index,
     Insert,
-    Integer,
     LargeBinary,
     MetaData,
     Select,
     Table,
-    Text,
-    UniqueConstraint,
     bindparam,
+    case,
     func,
     insert,
     literal,
@@ -35,7 +29,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from backend.kit.keys import ApiKeys
 from backend.kit.outbox import Outbox
 from backend.m2m.commands import CREATED, OPEN, REPLIED, SENT
-from backend.m2m.rows import CommandRow, Device, GapRow, NewCommand, RecordRow, Reply
+from backend.m2m.rows import CommandRow, Device, FirmwareFile, GapRow, NewCommand, RecordRow, Reply
+from backend.m2m.tables import Tables
 from protocols.magicbox import wire
 
 if TYPE_CHECKING:
@@ -47,68 +42,18 @@ CHUNK = 400  # keys in one statement: SQLite takes 32,766 values, PostgreSQL's p
 
 
 class Store:
-    """Tables and statements."""
+    """Statements on the tables of tables.py."""
 
     def __init__(self, pepper: bytes):
         self.metadata = MetaData()
         self.outbox = Outbox(self.metadata)
         self.keys = ApiKeys(self.metadata, pepper)
-        self.devices = Table(
-            "devices",
-            self.metadata,
-            Column("serial", Text, primary_key=True),
-            Column("market", Text, nullable=False),
-            Column("link_key", LargeBinary),
-            Column("password_fingerprint", Text),
-            Column("up_epoch", Integer, nullable=False),
-            Column("up_highest", BigInteger, nullable=False),
-            Column("up_window", BigInteger, nullable=False),
-            Column("down_epoch", Integer, nullable=False),
-            Column("down_sequence", BigInteger, nullable=False),
-            Column("online", Boolean, nullable=False),
-            Column("boot_id", BigInteger),
-            Column("last_seen_ms", BigInteger),
-            Column("status_record", BigInteger, nullable=False),
-        )
-        self.commands = Table(
-            "commands",
-            self.metadata,
-            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-            Column("client", Text, nullable=False),
-            Column("reference", Text),
-            Column("serial", Text, nullable=False),
-            Column("name", Text, nullable=False),
-            Column("argument", Text, nullable=False),
-            Column("text", Text, nullable=False),
-            Column("state", Text, nullable=False),
-            Column("callback_url", Text),
-            Column("created_at_ms", BigInteger, nullable=False),
-            Column("sent_at_ms", BigInteger),
-            Column("replied_at_ms", BigInteger),
-            Column("device_response", Text),
-            Column("callback_delivered_at_ms", BigInteger),
-            UniqueConstraint("client", "reference", name="commands_reference"),
-            Index("commands_open", "serial", "state"),
-        )
-        self.records = Table(
-            "records",
-            self.metadata,
-            Column("serial", Text, primary_key=True),
-            Column("record", BigInteger, primary_key=True, autoincrement=False),
-            Column("type", Integer, nullable=False),
-            Column("at_ms", BigInteger, nullable=False),
-            Column("received_at_ms", BigInteger, nullable=False),
-            Column("body", LargeBinary, nullable=False),
-        )
-        self.gaps = Table(
-            "gaps",
-            self.metadata,
-            Column("serial", Text, primary_key=True),
-            Column("record", BigInteger, primary_key=True, autoincrement=False),
-            Column("first", BigInteger, nullable=False),
-            Column("last", BigInteger, nullable=False),
-            Column("reason", Integer, nullable=False),
-        )
+        tables = Tables(self.metadata)
+        self.devices = tables.devices
+        self.commands = tables.commands
+        self.records = tables.records
+        self.gaps = tables.gaps
+        self.firmware_files = tables.firmware_files
 
     # Devices
 
@@ -198,12 +143,12 @@ class Store:
             counts |= {row[0]: int(row[1]) for row in rows}
         return counts
 
-    def mark_sent(self, connection: Connection, ids: Collection[int], now_ms: int) -> None:
-        """Open commands go out now (again, perhaps)."""
+    def mark_sent(self, connection: Connection, ids: Collection[int], now_ms: int, way: str) -> None:
+        """Open commands go out now (again, perhaps), by `way` (delivery.py)."""
         table = self.commands
         for part in _chunks(sorted(ids)):
             statement = update(table).where(table.c.id.in_(part), table.c.state.in_(OPEN))
-            connection.execute(statement.values(state=SENT, sent_at_ms=now_ms))
+            connection.execute(statement.values(state=SENT, sent_at_ms=now_ms, sent_by=way))
 
     def mark_replied(self, connection: Connection, replies: Sequence[Reply], now_ms: int) -> None:
         """Sent commands were answered."""
@@ -267,6 +212,29 @@ class Store:
         if gaps:
             connection.execute(insert(self.gaps), [_values(gap) for gap in gaps])
 
+    # Firmware
+
+    def add_file(
+        self, connection: Connection, file: FirmwareFile, content: bytes, client: str, now_ms: int
+    ) -> bool:
+        """Store a file; False, and nothing changed, if there is one of that name."""
+        row = {**_values(file), "content": content, "client": client, "created_at_ms": now_ms}
+        statement = _insert(connection, self.firmware_files).returning(self.firmware_files.c.file)
+        return connection.execute(statement, [row]).first() is not None
+
+    def file(self, connection: Connection, file: str) -> FirmwareFile | None:
+        """One file, without its content."""
+        table = self.firmware_files
+        statement = select(*(table.c[name] for name in FirmwareFile.__dataclass_fields__))
+        row = connection.execute(statement.where(table.c.file == file)).first()
+        return None if row is None else FirmwareFile(*row)
+
+    def file_part(self, connection: Connection, file: str, start: int, size: int) -> bytes:
+        """Up to `size` bytes of a stored file from `start` (0: the first) on."""
+        table = self.firmware_files
+        part = func.substr(table.c.content, start + 1, size, type_=LargeBinary)
+        return bytes(connection.execute(select(part).where(table.c.file == file)).scalar_one())
+
     # Counts for the audit
 
     def count_commands(self, connection: Connection) -> dict[str, int]:
@@ -309,11 +277,25 @@ class Store:
         statement = select(func.count()).where(self.records.c.serial.not_in(keyed))
         return connection.execute(statement).scalar_one()
 
-    def count_records(self, connection: Connection) -> dict[str, tuple[int, int]]:
-        """(stored, highest number) by serial."""
+    def count_records(self, connection: Connection, lines_from: int) -> dict[str, tuple[int, int, int]]:
+        """(stored of frames, their highest number, stored of lines: numbered from `lines_from` on) by serial."""
         table = self.records
-        statement = select(table.c.serial, func.count(), func.max(table.c.record)).group_by(table.c.serial)
-        return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(statement).all()}
+        of_lines = table.c.record >= lines_from
+        statement = select(
+            table.c.serial,
+            func.sum(case((of_lines, 0), else_=1)),
+            func.max(case((of_lines, 0), else_=table.c.record)),
+            func.sum(case((of_lines, 1), else_=0)),
+        ).group_by(table.c.serial)
+        return {
+            row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(statement).all()
+        }
+
+    def count_purged(self, connection: Connection) -> dict[str, int]:
+        """Records that retention took, by serial."""
+        table = self.devices
+        rows = connection.execute(select(table.c.serial, table.c.purged).where(table.c.purged > 0)).all()
+        return {row[0]: int(row[1]) for row in rows}
 
     def token_events(self, connection: Connection) -> Iterator[tuple[str, bytes]]:
         """(serial, body) of every token event that was stored."""

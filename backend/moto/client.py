@@ -1,41 +1,105 @@
-"""`moto` over HTTP: the same `order` as the service's, with the same errors."""
+"""`moto` over HTTP: the same `order` and `stateless` as the service's, with the same errors."""
+
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from backend.kit.errors import NotFound, Unavailable, Unprocessable
-from backend.kit.http import HttpClient, error_of
-from backend.moto.schemas import TokenAnswer
+from backend.kit.errors import Forbidden, NotFound, Unavailable, Unprocessable
+from backend.kit.http import HttpAnswer, HttpClient, error_of
+from backend.kit.keys import MARKETS_HEADER
+from backend.moto.schemas import StatusAnswer, TokenAnswer
 from backend.moto.service import Token
 
-PATH = "/api/v1/tokens/generate"
+STATEFUL = "/api/v1/tokens/generate"
+STATELESS = "/api/v1/tokens/stateless/generate"
+DEVICES = "/api/v1/devices"
 
 
 class MotoClient:
-    """Calls the stateful route at `base_url` with `api_key`."""
+    """Calls the token routes at `base_url` with `api_key`. `markets` narrow those of the key."""
 
     def __init__(self, *, http: HttpClient, base_url: str, api_key: str):
         self._http = http
-        self._url = base_url.rstrip("/") + PATH
+        self._base_url = base_url.rstrip("/")
         self._api_key = api_key
 
-    async def order(self, *, device: str, command: str, payload: int, reference: str) -> Token:
+    async def order(
+        self,
+        *,
+        device: str,
+        command: str,
+        payload: int,
+        reference: str | None,
+        markets: Sequence[str] = (),
+    ) -> Token:
         """See MotoService.order."""
         body = {"device": device, "command": command, "payload": payload, "reference": reference}
+        return await self._ask(STATEFUL, body, markets)
+
+    async def stateless(
+        self,
+        *,
+        device: str,
+        command: str,
+        payload: int,
+        sequence_number: int,
+        secret: str,
+        markets: Sequence[str] = (),
+    ) -> Token:
+        """See MotoService.stateless."""
+        body = {
+            "device": device,
+            "command": command,
+            "payload": payload,
+            "sequence_number": sequence_number,
+            "secret": secret,
+        }
+        return await self._ask(STATELESS, body, markets)
+
+    async def _ask(self, path: str, body: Mapping[str, object], markets: Sequence[str]) -> Token:
+        headers = {"API-KEY": self._api_key, "Content-Type": "application/json"}
+        if markets:
+            headers[MARKETS_HEADER] = ",".join(markets)
         answer = await self._http.request(
-            "POST",
-            self._url,
-            headers={"API-KEY": self._api_key, "Content-Type": "application/json"},
-            body=msgspec.json.encode(body),
+            "POST", self._base_url + path, headers=headers, body=msgspec.json.encode(body)
         )
         if answer.status == 404 and answer.body:
             raise NotFound("device not found")
+        if answer.status == 403:
+            raise Forbidden(_status(answer))
         if answer.status != 200:
             raise error_of(answer, "moto order")
-        content = answer.json()
-        if content.get("status") != "ok":
-            raise Unprocessable(str(content.get("status")))
+        if _status(answer) != "ok":
+            raise Unprocessable(_status(answer))
         try:
-            token = msgspec.convert(content, TokenAnswer)
+            token = msgspec.convert(answer.json(), TokenAnswer)
         except msgspec.ValidationError as error:
             raise Unavailable("moto order: the answer has no token") from error
         return Token(token.token, token.sequence_number)
+
+    async def register(
+        self, *, serial: str, secret_hex: str, family: str, market: str, starting_code: int | None
+    ) -> None:
+        """See MotoService.register."""
+        body = {
+            "serial": serial,
+            "secret": secret_hex,
+            "family": family,
+            "market": market,
+            "starting_code": starting_code,
+        }
+        answer = await self._http.request(
+            "POST",
+            self._base_url + DEVICES,
+            headers={"API-KEY": self._api_key, "Content-Type": "application/json"},
+            body=msgspec.json.encode(body),
+        )
+        if answer.status != 201:
+            raise error_of(answer, "moto register")
+
+
+def _status(answer: HttpAnswer) -> str:
+    try:
+        return msgspec.json.decode(answer.body, type=StatusAnswer).status
+    except msgspec.DecodeError as error:
+        raise Unavailable("moto order: the answer has no status") from error

@@ -1,16 +1,40 @@
 """HTTP of `moto` (checklist 78-91): three POST routes, header API-KEY, status texts under 200 as probed.
 
+For operators: POST /api/v1/devices registers one (checklist 94; 201, again with the same values too, 409 for
+others), PUT /api/v1/devices/{serial}/state reports it stolen, lost or active, GET /api/v1/attempts lists who
+asked for tokens (`device`, `before`, `limit`).
 make_app builds the application of one service; what it calls is in service.py.
 """
+
+import re
 
 import msgspec
 from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, Forbidden, NotFound, TooLarge, Unavailable
-from backend.kit.keys import ApiKeys, Client
-from backend.kit.web import application, empty_response, json_response, read_json
-from backend.moto.schemas import StatusAnswer, TokenAnswer, TokenRequest
-from backend.moto.service import DeviceNotFound, MotoService
+from backend.kit.keys import MARKETS_HEADER, ApiKeys, Client
+from backend.kit.openapi import HTML, Answer, Handler, Media, Operation, api_key, documented
+from backend.kit.web import JSON, application, empty_response, json_response, read_json
+from backend.moto.ownership import SOLARIUM, STATE, STATELESS, Caller, noted
+from backend.moto.registry import DeviceNotFound
+from backend.moto.schemas import (
+    AttemptPage,
+    AttemptQuery,
+    DeviceAnswer,
+    DeviceRequest,
+    StateAnswer,
+    StateRequest,
+    StatusAnswer,
+    TokenAnswer,
+    TokenRequest,
+)
+from backend.moto.service import MotoService
+
+KEY = api_key("API-KEY")
+PAGE = 50
+MAX_PAGE = 200  # attempts of an answer
+
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 UNAVAILABLE = (
     "<!DOCTYPE html><html><head><title>503</title></head><body><h1>Service unavailable</h1></body></html>"
@@ -20,30 +44,121 @@ UNAVAILABLE = (
 def make_app(service: MotoService, keys: ApiKeys) -> web.Application:
     """The application; `keys` says whose an API-KEY is."""
 
-    async def stateless(request: web.Request) -> web.Response:
-        _client(request)
-        return _token(await service.generate_stateless(await _read(request)))
+    def stateless(route: str) -> Handler:
+        async def generate(request: web.Request) -> web.Response:
+            client = _client(request)
+            answer = await service.generate_stateless(
+                await _read(request), client=client.name, markets=client.markets, route=route
+            )
+            return _token(answer)
+
+        return generate
 
     async def stateful(request: web.Request) -> web.Response:
         client = _client(request)
         answer = await service.generate(await _read(request), client=client.name, markets=client.markets)
         return _token(answer)
 
+    async def devices(request: web.Request) -> web.Response:
+        client = _client(request)
+        wanted = await read_json(request, DeviceRequest) if await request.read() else DeviceRequest()
+        await service.registry.register_requested(wanted, markets=client.markets)
+        return json_response(DeviceAnswer("ok", str(wanted.serial)), status=201)
+
+    async def state(request: web.Request) -> web.Response:
+        client = _client(request)
+        serial = request.match_info["serial"]
+        reported = await service.registry.report(
+            serial,
+            await read_json(request, StateRequest),
+            caller=Caller(client.name, client.markets, STATE),
+        )
+        return json_response(StateAnswer("ok", serial, reported))
+
+    async def attempts(request: web.Request) -> web.Response:
+        client = _client(request)
+        device, before, limit = (request.query.get(name) for name in ("device", "before", "limit"))
+        page = await service.registry.attempts(
+            markets=client.markets,
+            device=None if device is None else noted(device),
+            before=_number(before, "before"),
+            limit=min(_number(limit, "limit") or PAGE, MAX_PAGE),
+        )
+        return json_response(page)
+
     def _client(request: web.Request) -> Client:
         client = keys.client_of(request.headers.get("API-KEY"))
         if client is None:
             raise Forbidden("not authorized")
-        return client
+        return client.narrowed(request.headers.get(MARKETS_HEADER))
 
-    return application(
-        [
-            web.post("/api/v1/tokens/stateless/generate", stateless),
-            web.post("/api/v1/tokens/solarium/generate", stateless),
-            web.post("/api/v1/tokens/generate", stateful),
-        ],
-        render=render,
-        service="moto",
-    )
+    told = [
+        *_token_operations(stateless=stateless(STATELESS), solarium=stateless(SOLARIUM), stateful=stateful),
+        *_operator_operations(devices=devices, state=state, attempts=attempts),
+    ]
+    routes = documented(title="moto", about=__doc__, operations=told)
+    return application(routes, render=render, service="moto")
+
+
+_REFUSED: dict[int, Answer] = {
+    **dict.fromkeys((400, 403, 413, 429), StatusAnswer),
+    503: Media(HTML),
+}
+
+
+def _token_operations(*, stateless: Handler, solarium: Handler, stateful: Handler) -> list[Operation]:
+    tokens: Answer = (TokenAnswer, StatusAnswer, None)  # 200 says why not, too; nothing: a bad encoding
+    asked = Media(JSON, TokenRequest, optional=True)
+    return [
+        Operation("POST", path, handler, summary, request=asked, answers=answers | _REFUSED, security=KEY)
+        for path, handler, summary, answers in (
+            (
+                "/api/v1/tokens/stateless/generate",
+                stateless,
+                "A token of what the request says",
+                {200: tokens},
+            ),
+            ("/api/v1/tokens/solarium/generate", solarium, "The same, under Solarium's path", {200: tokens}),
+            (
+                "/api/v1/tokens/generate",
+                stateful,
+                "The next token of a registered device",
+                {200: tokens, 404: StatusAnswer},
+            ),
+        )
+    ]
+
+
+def _operator_operations(*, devices: Handler, state: Handler, attempts: Handler) -> list[Operation]:
+    return [
+        Operation(
+            "POST",
+            "/api/v1/devices",
+            devices,
+            "Registers a device",
+            request=Media(JSON, DeviceRequest, optional=True),
+            answers={201: DeviceAnswer, 409: StatusAnswer, **_REFUSED},
+            security=KEY,
+        ),
+        Operation(
+            "PUT",
+            "/api/v1/devices/{serial}/state",
+            state,
+            "Reports a device stolen, lost or active",
+            request=StateRequest,
+            answers={200: StateAnswer, 404: (StatusAnswer, None), **_REFUSED},
+            security=KEY,
+        ),
+        Operation(
+            "GET",
+            "/api/v1/attempts",
+            attempts,
+            "Who asked for tokens, newest first",
+            query=AttemptQuery,
+            answers={200: AttemptPage, **_REFUSED},
+            security=KEY,
+        ),
+    ]
 
 
 def render(error: BackendError) -> web.Response:
@@ -76,3 +191,9 @@ def _token(answer: TokenAnswer | None) -> web.Response:
         if answer is None
         else web.Response(body=msgspec.json.encode(answer), content_type="application/json")
     )
+
+
+def _number(value: str | None, what: str) -> int | None:
+    if value is not None and not _NUMBER.match(value):
+        raise BadRequest(f"{what} is no number")
+    return None if value is None else int(value)

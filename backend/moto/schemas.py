@@ -1,5 +1,7 @@
 """What the token routes take and answer. Members are loosely typed: a wrong type has its own status text."""
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -19,6 +21,70 @@ class TokenRequest(msgspec.Struct, frozen=True):
     family: object = None
     starting_code: object = None
     reference: object = None
+
+
+class DeviceRequest(msgspec.Struct, frozen=True):
+    """A device to register (checklist 94); loosely typed, like a token request.
+
+    secret: hex. family: moto unless named. starting_code: OpenPAYGO only, derived from the secret unless
+    named. sequence: the last number that the device has used, 0 unless named.
+    """
+
+    serial: object = None
+    market: object = None
+    family: object = None
+    secret: object = None
+    starting_code: object = None
+    sequence: object = None
+
+
+class DeviceAnswer(msgspec.Struct, frozen=True):
+    """A registered device; nothing secret."""
+
+    status: str
+    serial: str
+
+
+class StateRequest(msgspec.Struct, frozen=True):
+    """What became of a device: one of ownership.STATES."""
+
+    state: object = None
+
+
+class StateAnswer(msgspec.Struct, frozen=True):
+    """A device's state from now on."""
+
+    status: str
+    serial: str
+    state: str
+
+
+class AttemptQuery(msgspec.Struct, frozen=True):
+    """Which attempts: of a device; below the id `before`; at most `limit`, 50 unless named, 200 at most."""
+
+    device: str | None = None
+    before: Annotated[int, msgspec.Meta(ge=0, lt=10**18)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=0, lt=10**18)] | None = None
+
+
+class AttemptView(msgspec.Struct, frozen=True):
+    """One attempt to get a token, or a report of a device (route `state`); nothing secret."""
+
+    id: int
+    at: str
+    client: str
+    route: str
+    device: str
+    command: str
+    sequence_number: int | None
+    outcome: str
+
+
+class AttemptPage(msgspec.Struct, frozen=True):
+    """Newest first; `next` is the `before` of the next page, null on the last one."""
+
+    attempts: list[AttemptView]
+    next: int | None
 
 
 class TokenAnswer(msgspec.Struct, frozen=True):

@@ -1,28 +1,28 @@
 """Decides which token a device gets next. Stateless tokens need no store, stateful ones a write batch.
 
-    generate_stateless   check, make the digits, forget
+    generate_stateless   check, make the digits, note the attempt
     generate             one transaction for all that wait: lock the devices, find repeats by reference,
                          number the others, write them; no number is ever given twice
     order                the same for `solarium`, plain digits
 
-generator.py has the rules of a request, store.py the SQL.
+generator.py has the rules of a request, ownership.py who may ask, store.py the SQL; registry.py adds devices.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database
-from backend.kit.errors import BackendError, BadRequest, Conflict, Forbidden, NotFound, Unprocessable
+from backend.kit.errors import BackendError, Unprocessable
 from backend.kit.keys import ApiKeys
 from backend.kit.migrations import migrate
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
+from backend.moto import ownership
 from backend.moto.generator import (
     DAY_COMMANDS,
-    FAMILIES,
     OPENPAYGO,
     Credentials,
     Refused,
@@ -33,16 +33,12 @@ from backend.moto.generator import (
     last_after,
     next_sequence_number,
 )
+from backend.moto.ownership import GIVEN, STATEFUL, STATELESS, UNENCODED, Attempt, Caller
+from backend.moto.registry import DeviceNotFound, Registry, is_name
 from backend.moto.schemas import TokenAnswer, TokenRequest
 from backend.moto.store import DeviceRow, Store, TokenRow
 from backend.moto.walker import Walker
 from protocols.tokens import openpaygo
-
-MAX_NAME = 200  # characters of a serial, a reference, a client's name
-
-
-class DeviceNotFound(NotFound):
-    """The registry has no such device (checklist 88)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +68,13 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class _Stateful:
-    client: str
-    markets: tuple[str, ...]
+    """A request of the registry. invalid: it can't be served, and is only noted."""
+
+    caller: Caller
     request: TokenRequest
     serial: str
     reference: str | None
+    invalid: BackendError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +88,18 @@ class _Made:
 _Answer = _Made | BackendError
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A stateless request, and what it would be answered."""
+
+    caller: Caller
+    request: TokenRequest
+    made: _Answer
+    serial: str
+
+
 class MotoService:
-    """See the module. `keys` are the api keys that make_app checks."""
+    """See the module. `keys` are the api keys that make_app checks, `registry` has the devices."""
 
     def __init__(self, *, database: Database, clock: Clock, entropy: Entropy, config: MotoConfig):
         self._database = database
@@ -100,8 +108,10 @@ class MotoService:
         self._vault = Vault(config.master_key, "moto", entropy)
         self._store = Store(self._vault.pepper)
         self._batch: WriteBatch[_Stateful, _Answer] = WriteBatch(database, self._decide)
+        self._asked: WriteBatch[_Asked, BackendError | None] = WriteBatch(database, self._ask)
         self._walker = Walker()
         self.keys: ApiKeys = self._store.keys
+        self.registry = Registry(store=self._store, database=database, clock=clock, vault=self._vault)
 
     async def start(self) -> None:
         """Bring the schema up to date and load the keys."""
@@ -119,32 +129,48 @@ class MotoService:
         await self.keys.load(self._database)
 
     async def register(
-        self, *, serial: str, secret_hex: str, family: str, market: str, starting_code: int | None = None
+        self,
+        *,
+        serial: str,
+        secret_hex: str,
+        family: str,
+        market: str,
+        starting_code: int | None = None,
+        last_sequence: int = 0,
     ) -> None:
-        """Add a device. Again with the same values changes nothing, with others it is a Conflict."""
-        device = self._checked(serial, secret_hex, family, market, starting_code)
+        """See Registry.register."""
+        await self.registry.register(
+            serial=serial,
+            secret_hex=secret_hex,
+            family=family,
+            market=market,
+            starting_code=starting_code,
+            last_sequence=last_sequence,
+        )
 
-        def add(connection: Connection) -> DeviceRow:
-            return self._store.add_device(connection, device, self._clock.now_ms())
-
-        stored = await self._database.write(add)
-        same = (stored.family, stored.market, stored.starting_code) == (family, market, starting_code)
-        if not same or self._credentials(stored).secret != bytes.fromhex(secret_hex):
-            raise Conflict(f"{serial} is registered with other values; a device is never registered anew")
-
-    async def generate_stateless(self, request: TokenRequest) -> TokenAnswer | None:
+    async def generate_stateless(
+        self, request: TokenRequest, *, client: str, markets: tuple[str, ...] = (), route: str = STATELESS
+    ) -> TokenAnswer | None:
         """The token of exactly this request; None: its encoding does not parse.
 
-        Raises Refused, or TooManyRequests (see Walker).
+        Raises Forbidden (a registered device of none of `markets`, or stolen, or lost), Refused, or
+        TooManyRequests (see Walker).
         """
-        wanted = check(request, default_family="moto", registered=False)
-        if wanted.secret is None or wanted.sequence_number is None:
-            raise AssertionError("an unregistered device's request names both")
-        credentials = Credentials(wanted.secret, wanted.starting_code)
-        digits = digits_of(wanted, wanted.sequence_number, credentials)
-        if isinstance(digits, Walk):
-            self._walker.check_room()
-        return await self._answered(_Made(digits, wanted.sequence_number))
+        made = self._made_stateless(request)
+        caller = Caller(client, markets, route)
+        refusal = await self._asked.submit(_Asked(caller, request, made, ownership.noted(request.device)))
+        if refusal is not None:
+            raise refusal
+        if isinstance(made, BackendError):
+            raise made
+        return await self._answered(made)
+
+    async def make_stateless(self, request: TokenRequest) -> TokenAnswer | None:
+        """The token of exactly this request, whoever asks; None, Refused and TooManyRequests as above."""
+        made = self._made_stateless(request)
+        if isinstance(made, BackendError):
+            raise made
+        return await self._answered(made)
 
     async def generate(
         self, request: TokenRequest, *, client: str, markets: tuple[str, ...] = ()
@@ -152,15 +178,18 @@ class MotoService:
         """A registered device's token; None: no such encoding.
 
         Raises DeviceNotFound, Refused or Forbidden (a device of none of `markets`; none: every market is the
-        client's).
+        client's; or it is stolen or lost).
         """
         serial = str(request.device) if isinstance(request.device, str | int) else ""
-        if not _is_name(serial):
-            raise DeviceNotFound("device not found")
         reference = request.reference
-        if reference is not None and (not isinstance(reference, str) or not _is_name(reference)):
-            raise Refused("Reference is invalid")
-        answer = await self._batch.submit(_Stateful(client, markets, request, serial, reference))
+        invalid: BackendError | None = None
+        if not is_name(serial):
+            serial, invalid = "", DeviceNotFound("device not found")
+        elif reference is not None and (not isinstance(reference, str) or not is_name(reference)):
+            invalid = Refused("Reference is invalid")
+        named = reference if isinstance(reference, str) and invalid is None else None
+        caller = Caller(client, markets, STATEFUL)
+        answer = await self._batch.submit(_Stateful(caller, request, serial, named, invalid))
         if isinstance(answer, BackendError):
             raise answer
         return await self._answered(answer)
@@ -173,19 +202,38 @@ class MotoService:
         text = await self._walker.digits(digits) if isinstance(digits, Walk) else digits
         return TokenAnswer("ok", text, made.sequence_number)
 
-    async def order(self, *, device: str, command: str, payload: int, reference: str) -> Token:
-        """The device's next token. The same `reference` again returns the first.
+    async def order(
+        self,
+        *,
+        device: str,
+        command: str,
+        payload: int,
+        reference: str | None,
+        client: str | None = None,
+        markets: Sequence[str] = (),
+    ) -> Token:
+        """The device's next token. The same `reference` of a client again returns the first.
 
-        Raises NotFound (unknown device) or Unprocessable (the status text).
+        Raises NotFound (unknown device), Forbidden (see `generate`) or Unprocessable (the status text).
         """
         request = TokenRequest(device=device, command=command, payload=payload, reference=reference)
-        try:
-            answer = await self.generate(request, client=self._config.order_client)
-        except Refused as error:
-            raise Unprocessable(error.detail) from error
-        if answer is None:
-            raise AssertionError("a request without an encoding always has digits")
-        return Token(answer.token, answer.sequence_number)
+        asking = self._config.order_client if client is None else client
+        return await _plain(self.generate(request, client=asking, markets=tuple(markets)))
+
+    async def stateless(
+        self,
+        *,
+        device: str,
+        command: str,
+        payload: int,
+        sequence_number: int,
+        secret: str,
+        client: str,
+        markets: Sequence[str] = (),
+    ) -> Token:
+        """The token of this number. Raises Forbidden or Unprocessable (the status text)."""
+        request = TokenRequest(device, command, payload, sequence_number, secret)
+        return await _plain(self.generate_stateless(request, client=client, markets=tuple(markets)))
 
     async def audit(self) -> Audit:
         """Counts for the invariants."""
@@ -199,24 +247,48 @@ class MotoService:
 
         return await self._database.read(read)
 
+    def _made_stateless(self, request: TokenRequest) -> "_Answer":
+        try:
+            wanted = check(request, default_family="moto", registered=False)
+            if wanted.secret is None or wanted.sequence_number is None:
+                raise AssertionError("an unregistered device's request names both")
+            credentials = Credentials(wanted.secret, wanted.starting_code)
+            digits = digits_of(wanted, wanted.sequence_number, credentials)
+            if isinstance(digits, Walk):
+                self._walker.check_room()
+        except BackendError as error:
+            return error
+        return _Made(digits, wanted.sequence_number)
+
+    def _ask(self, connection: Connection, asked: Sequence[_Asked]) -> list[BackendError | None]:
+        """Why the stateless requests are refused, if they are; each is noted."""
+        owners = self._store.owners(connection, {request.serial for request in asked})
+        refusals = [
+            ownership.refusal(*owners[request.serial], request.caller.markets)
+            if request.serial in owners
+            else None
+            for request in asked
+        ]
+        answers = [refusal or request.made for refusal, request in zip(refusals, asked, strict=True)]
+        self._note(connection, [(request.caller, request.request) for request in asked], answers)
+        return list(refusals)
+
     def _decide(self, connection: Connection, requests: Sequence[_Stateful]) -> list[_Answer]:
         devices = self._store.lock_devices(connection, {request.serial for request in requests})
-        references = {(r.client, r.reference) for r in requests if r.reference is not None}
+        references = {(r.caller.client, r.reference) for r in requests if r.reference is not None}
         issued = self._store.issued(connection, references)
         last_sequences: dict[str, int] = {}
         new: list[TokenRow] = []
         answers: list[_Answer] = []
         for request in requests:
-            key = (request.client, request.reference or "")
-            device = devices.get(request.serial)
+            key = (request.caller.client, request.reference or "")
             try:
+                device = _owned(request, devices.get(request.serial), again=key in issued)
                 if request.reference is not None and key in issued:
                     answers.append(self._again(connection, devices, issued[key]))
                     continue
                 if device is None:
                     raise DeviceNotFound("device not found")
-                if request.markets and device.market not in request.markets:
-                    raise Forbidden("not authorized")
                 last = last_sequences.get(device.serial, device.last_sequence)
                 answer, row, last = self._number(request, device, last)
             except BackendError as error:
@@ -229,7 +301,28 @@ class MotoService:
                     issued[key] = row
             answers.append(answer)
         self._store.issue(connection, new, last_sequences)
+        self._note(connection, [(request.caller, request.request) for request in requests], answers)
         return answers
+
+    def _note(
+        self,
+        connection: Connection,
+        asked: Sequence[tuple[Caller, TokenRequest]],
+        answers: Sequence[_Answer],
+    ) -> None:
+        """An audit row for every attempt, whatever came of it."""
+        now_ms = self._clock.now_ms()
+        rows: list[Attempt] = []
+        for (caller, request), answer in zip(asked, answers, strict=True):
+            number: int | None = None
+            outcome: BackendError | str
+            if isinstance(answer, _Made):
+                number = answer.sequence_number
+                outcome = UNENCODED if answer.digits is None else GIVEN
+            else:
+                outcome = answer
+            rows.append(ownership.attempt(caller, request, outcome=outcome, number=number, at_ms=now_ms))
+        self._store.note(connection, rows)
 
     def _number(self, request: _Stateful, device: DeviceRow, last: int) -> tuple[_Made, TokenRow | None, int]:
         """Answer, row to write and the device's last number; no row if the encoding does not parse."""
@@ -243,7 +336,7 @@ class MotoService:
         if digits is None:
             return _Made(None, number), None, last
         row = TokenRow(
-            client=request.client,
+            client=request.caller.client,
             reference=request.reference,
             serial=device.serial,
             family=wanted.family,
@@ -273,26 +366,27 @@ class MotoService:
     def _credentials(self, device: DeviceRow) -> Credentials:
         return Credentials(self._vault.open(device.secret, device.serial), device.starting_code)
 
-    def _checked(
-        self, serial: str, secret_hex: str, family: str, market: str, starting_code: int | None
-    ) -> DeviceRow:
-        if not _is_name(serial) or family not in FAMILIES:
-            raise BadRequest(f"a device has a serial and a family of {', '.join(FAMILIES)}")
-        request = TokenRequest(
-            device=serial,
-            command="counter_sync",
-            payload=0,
-            secret=secret_hex,
-            starting_code=starting_code,
-            sequence_number=1,
-        )
-        try:
-            wanted = check(request, default_family=family, registered=False)
-        except Refused as error:
-            raise BadRequest(error.detail) from error
-        sealed = self._vault.seal(wanted.secret or b"", serial)
-        return DeviceRow(serial, market, family, sealed, starting_code, 0)
+
+def _owned(request: _Stateful, device: DeviceRow | None, *, again: bool) -> DeviceRow | None:
+    """The device, if the client may have its tokens; None: there is none, but it was served before."""
+    if request.invalid is not None:
+        raise request.invalid
+    if device is None and not again:
+        raise DeviceNotFound("device not found")
+    refusal = None
+    if device is not None:
+        refusal = ownership.refusal(device.market, device.state, request.caller.markets)
+    if refusal is not None:
+        raise refusal
+    return device
 
 
-def _is_name(text: str) -> bool:
-    return 0 < len(text) <= MAX_NAME and "\x00" not in text
+async def _plain(answering: Awaitable[TokenAnswer | None]) -> Token:
+    """A token of a request without an encoding."""
+    try:
+        answer = await answering
+    except Refused as error:
+        raise Unprocessable(error.detail) from error
+    if answer is None:
+        raise AssertionError("a request without an encoding always has digits")
+    return Token(answer.token, answer.sequence_number)

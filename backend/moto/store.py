@@ -1,4 +1,4 @@
-"""All SQL of `moto`: registered devices, issued tokens, api keys. Statements of service.py's transactions."""
+"""All SQL of `moto`: registered devices, issued tokens, attempts, api keys; for service.py's transactions."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     bindparam,
+    exists,
     func,
     insert,
     select,
@@ -24,6 +26,10 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backend.kit.keys import ApiKeys
+from backend.kit.rows import RowsStatement
+from backend.moto.ownership import ACTIVE, Attempt
+
+ATTEMPT = tuple(Attempt.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class DeviceRow:
     secret: bytes
     starting_code: int | None
     last_sequence: int
+    state: str = ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ class Store:
             Column("starting_code", BigInteger),
             Column("last_sequence", BigInteger, nullable=False),
             Column("created_at_ms", BigInteger, nullable=False),
+            Column("state", Text, nullable=False),
         )
         self.tokens = Table(
             "tokens",
@@ -86,6 +94,20 @@ class Store:
             UniqueConstraint("client", "reference", name="tokens_reference"),
             UniqueConstraint("serial", "sequence_number", name="tokens_sequence"),
         )
+        self.attempts = Table(
+            "attempts",
+            self.metadata,
+            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+            Column("at_ms", BigInteger, nullable=False),
+            Column("client", Text, nullable=False),
+            Column("route", Text, nullable=False),
+            Column("device", Text, nullable=False),
+            Column("command", Text, nullable=False),
+            Column("sequence_number", BigInteger),
+            Column("outcome", Text, nullable=False),
+            Index("attempts_device", "device", "id"),
+        )
+        self._note = RowsStatement(lambda given: given.insert(self.attempts, ATTEMPT))
 
     def add_device(self, connection: Connection, device: DeviceRow, now_ms: int) -> DeviceRow:
         """The stored row of this serial: `device`, unless there was one already."""
@@ -98,6 +120,7 @@ class Store:
             "starting_code": device.starting_code,
             "last_sequence": device.last_sequence,
             "created_at_ms": now_ms,
+            "state": device.state,
         }
         connection.execute(dialect_insert(self.devices).on_conflict_do_nothing(), [values])
         return self.lock_devices(connection, [device.serial])[device.serial]
@@ -113,6 +136,7 @@ class Store:
                 table.c.secret,
                 table.c.starting_code,
                 table.c.last_sequence,
+                table.c.state,
             )
             .where(table.c.serial.in_(serials))
             .order_by(table.c.serial)
@@ -120,6 +144,49 @@ class Store:
         )
         rows = connection.execute(statement).all()
         return {row.serial: DeviceRow(*row) for row in rows}
+
+    def owners(self, connection: Connection, serials: Collection[str]) -> dict[str, tuple[str, str]]:
+        """(market, state) of the devices that are registered of `serials`, to read."""
+        table = self.devices
+        statement = select(table.c.serial, table.c.market, table.c.state).where(table.c.serial.in_(serials))
+        return {row[0]: (row[1], row[2]) for row in connection.execute(statement).all()}
+
+    def set_state(self, connection: Connection, serial: str, state: str) -> None:
+        """A device is active, stolen or lost."""
+        statement = update(self.devices).where(self.devices.c.serial == serial)
+        connection.execute(statement.values(state=state))
+
+    def note(self, connection: Connection, attempts: Sequence[Attempt]) -> None:
+        """Keep what was tried."""
+        if attempts:
+            self._note.run(connection, [tuple(getattr(row, name) for name in ATTEMPT) for row in attempts])
+
+    def attempts_of(
+        self,
+        connection: Connection,
+        *,
+        markets: Collection[str],
+        device: str | None,
+        before: int | None,
+        limit: int,
+    ) -> list[tuple[int, Attempt]]:
+        """(id, attempt), newest first, below the id `before`; with `markets`, on devices of these alone."""
+        table, devices = self.attempts, self.devices
+        columns = [table.c.id, *(table.c[name] for name in ATTEMPT)]
+        statement = select(*columns)
+        if device is not None:
+            statement = statement.where(table.c.device == device)
+        if markets:
+            registered = exists().where(devices.c.serial == table.c.device, devices.c.market.in_(markets))
+            statement = statement.where(registered)
+        if before is not None:
+            statement = statement.where(table.c.id < before)
+        rows = connection.execute(statement.order_by(table.c.id.desc()).limit(limit)).all()
+        found: list[tuple[int, Attempt]] = []
+        for row in rows:
+            key, *values = tuple(row)
+            found.append((int(key), Attempt(*values)))
+        return found
 
     def issued(
         self, connection: Connection, references: Collection[tuple[str, str]]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from aiohttp import web
@@ -38,18 +38,24 @@ class FixedResolver:
 
 
 class Device:
-    """One end of a sealed link: it numbers, keeps and seals records, and does each command once."""
+    """One end of a sealed link: it numbers, keeps and seals records, and does each command once.
+
+    A SYNCIV moves it to the new epoch both ways; frames down of an older one it refuses. An update it answers
+    when it is told how that ended.
+    """
 
     def __init__(self, serial: str, link_key: bytes):
         self.serial = serial
         self.up = seal.LinkKeys(link_key, seal.UP)
         self.down = seal.LinkKeys(link_key, seal.DOWN)
         self.epoch = 0
+        self.updating: int | None = None
+        self.refused_down = 0
         self.sequence = 0
         self.number = 0
         self.unacknowledged: dict[int, wire.Record] = {}
         self.executed: list[int] = []
-        self.down_sequences: list[int] = []
+        self.down_sequences: list[tuple[int, int]] = []
         self.time_s: int | None = None
 
     def next_number(self) -> int:
@@ -82,11 +88,14 @@ class Device:
 
     def read(self, frame: bytes) -> list[wire.Record]:
         header, body = seal.unseal(self.down, frame)
-        self.down_sequences.append(header.sequence)
+        self.down_sequences.append((header.epoch, header.sequence))
         return wire.decode_records(body)
 
     def receive(self, frame: bytes, *, result: int = wire.COMMAND_RESULT_OK, detail: bytes = b"") -> None:
         """Take acknowledgements and the time; do commands and keep their results, known ones again."""
+        if wire.decode_header(frame).epoch < self.epoch:
+            self.refused_down += 1
+            return
         for record in self.read(frame):
             match record:
                 case wire.Ack(first, last):
@@ -94,11 +103,22 @@ class Device:
                         del self.unacknowledged[number]
                 case wire.Time(unix_s):
                     self.time_s = unix_s
+                case wire.Update(command_id=command_id) if command_id not in self.executed:
+                    self.updating = command_id
                 case _:
                     if record.command_id not in self.executed:
                         self.executed.append(record.command_id)
+                        if isinstance(record, wire.SyncIv) and record.epoch > self.epoch:
+                            self.epoch, self.sequence = record.epoch, 0
                     answer = wire.CommandResult(self.next_number(), 0, record.command_id, result, detail)
                     self.keep(answer)
+
+    def finish_update(self) -> None:
+        """The new version runs and has checked in."""
+        if self.updating is not None:
+            self.executed.append(self.updating)
+            self.keep(wire.CommandResult(self.next_number(), 0, self.updating, wire.COMMAND_RESULT_OK, b""))
+            self.updating = None
 
 
 @dataclass
@@ -129,13 +149,32 @@ def resolver() -> FixedResolver:
     return FixedResolver()
 
 
+class Phone:
+    """An Sms: what was sent to which modem; `failure` is raised instead."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, str]] = []
+        self.failure: Exception | None = None
+
+    async def send(self, *, to: str, text: str, market: str, reference: str) -> object:
+        if self.failure is not None:
+            raise self.failure
+        self.sent.append({"to": to, "text": text, "market": market, "reference": reference})
+        return None
+
+
+@pytest.fixture
+def phone() -> Phone:
+    return Phone()
+
+
 @pytest.fixture
 def build(
-    database: Database, clock: ManualClock, http_client: AiohttpClient, resolver: FixedResolver
-) -> Callable[[], M2mService]:
-    """Another service on the same database, as after a crash."""
+    database: Database, clock: ManualClock, http_client: AiohttpClient, resolver: FixedResolver, phone: Phone
+) -> Callable[..., M2mService]:
+    """Another service on the same database, as after a crash; no billing events unless told."""
 
-    def build() -> M2mService:
+    def build(**changes: object) -> M2mService:
         config = M2mConfig(
             master_key=bytes(32),
             webhook_secret=WEBHOOK_SECRET,
@@ -146,9 +185,10 @@ def build(
             database=database,
             clock=clock,
             entropy=SeededEntropy(3),
-            config=config,
+            config=replace(config, **changes),
             http=http_client,
             resolver=resolver,
+            sms=phone,
         )
 
     return build

@@ -1,12 +1,16 @@
 """Commands under anything that can happen, in any order: lost and repeated frames, crashes, failures.
 
-The model is the device and the receiver. What must hold: a command is done once by the device, is replied
-once, and its callback is one: waiting in the outbox until it is delivered, and then marked (invariant 4).
+The model is the device and the receiver. What must hold: a command is done once by the device and ends once,
+replied, expired or cancelled; a replied one's callback is one: waiting in the outbox until it is delivered,
+and then marked (invariant 4).
+A SYNCIV never locks the device out, whatever is lost; no sequence down is used twice in one epoch.
 """
 
 import asyncio
+import contextlib
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,7 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import Connection
 
 from backend.kit.database import SqliteDatabase, open_database
+from backend.kit.errors import Conflict
+from backend.kit.feed import FeedItem
 from backend.kit.http import HttpAnswer, TimedOut
+from backend.m2m.lifecycle_store import Viewer
 from backend.m2m.ports import SystemResolver
 from backend.m2m.service import M2mConfig, M2mService
 from protocols.magicbox import wire
@@ -22,6 +29,8 @@ from simulator.clock import ManualClock, SeededEntropy
 from tests.backend.m2m.conftest import LINK_KEY, SERIAL, Device
 
 RESEND_AFTER_S = 30.0
+LIFE_S = 20_000.0  # of a command: longer than the good link at the end takes
+ANYBODY = Viewer("anybody", ())
 
 
 class Partner:
@@ -50,7 +59,9 @@ class CommandMachine(RuleBasedStateMachine):
         self.created: dict[str, int] = {}
         self.in_the_air: list[bytes] = []
         self.last_up: bytes | None = None
-        self.dead = 0
+        self.sealed: dict[tuple[int, int], bytes] = {}
+        self.ended: dict[int, str] = {}
+        self.boots = 0
         self.database: SqliteDatabase
         self.service: M2mService
         self.runner.run(self.open())
@@ -65,6 +76,7 @@ class CommandMachine(RuleBasedStateMachine):
             webhook_secret=bytes(32),
             allowed_callback_hosts=frozenset({"partner.example"}),
             resend_after_s=RESEND_AFTER_S,
+            command_life_s=LIFE_S,
         )
         self.service = M2mService(
             database=self.database,
@@ -75,6 +87,7 @@ class CommandMachine(RuleBasedStateMachine):
             resolver=SystemResolver(),
         )
         await self.service.start()
+        await self.service.firmware.put("next.img", b"image", client="tester")
 
     async def settle(self) -> None:
         """Let the dispatcher deliver what is due."""
@@ -102,11 +115,47 @@ class CommandMachine(RuleBasedStateMachine):
         assert text == f"TOKEN: {1000 + number}"
         self.created.setdefault(str(number), len(self.created) + 1)
 
+    @rule(number=st.integers(0, 2), name=st.sampled_from(["synciv", "synciv", "update"]))
+    def create_another(self, number: int, name: str) -> None:
+        reference = f"{name} {number}"
+        creation = self.service.create(
+            identifier=SERIAL,
+            name=name,
+            details={"file": "next.img"},
+            callback_url=None,
+            reference=reference,
+        )
+        self.runner.run(creation)
+        self.created.setdefault(reference, len(self.created) + 1)
+
+    @rule()
+    def finish_update(self) -> None:
+        self.device.finish_update()
+
+    @precondition(lambda self: self.created)
+    @rule(data=st.data(), what=st.sampled_from(["cancel", "retry", "retry"]))
+    def operate(self, data: st.DataObject, what: str) -> None:
+        number = data.draw(st.sampled_from(sorted(self.created.values())))
+        change = getattr(self.service.lifecycle, what)
+        with contextlib.suppress(Conflict):  # it has ended otherwise
+            self.runner.run(change(number, ANYBODY))
+
+    @rule()
+    def expire(self) -> None:
+        self.runner.run(self.service.housekeeping.turn())
+
+    @rule()
+    def come_online(self) -> None:
+        self.boots += 1
+        self.runner.run(self.service.report_state(SERIAL, False, self.boots - 1))
+        self.runner.run(self.service.report_state(SERIAL, True, self.boots))
+
     @rule(confirmed=st.booleans(), arrives=st.booleans())
     def publish(self, confirmed: bool, arrives: bool) -> None:
         items = self.runner.run(self.service.feed.lease(limit=10, wait_s=0))
+        frames = self.frames(items)
         if arrives:
-            self.in_the_air += [item.payload for item in items]
+            self.in_the_air += frames
         if confirmed:
             self.runner.run(self.service.feed.confirm([item.id for item in items]))
 
@@ -114,8 +163,8 @@ class CommandMachine(RuleBasedStateMachine):
     def answer_before_the_confirmation(self) -> None:
         """A quick device: its result is here before the bridge has confirmed what it published."""
         items = self.runner.run(self.service.feed.lease(limit=10, wait_s=0))
-        for item in items:
-            self.device.receive(item.payload)
+        for frame in self.frames(items):
+            self.device.receive(frame)
         self.take(self.device.frame(), answer_arrives=True)
         self.runner.run(self.service.feed.confirm([item.id for item in items]))
 
@@ -148,7 +197,7 @@ class CommandMachine(RuleBasedStateMachine):
         self.partner.answer = answer
         self.runner.run(self.settle())
 
-    @rule(seconds=st.sampled_from([1, 31, 700]))
+    @rule(seconds=st.sampled_from([1, 31, 700, LIFE_S]))
     def wait(self, seconds: int) -> None:
         self.clock.advance(seconds)
 
@@ -161,9 +210,21 @@ class CommandMachine(RuleBasedStateMachine):
     def take(self, frame: bytes, *, answer_arrives: bool) -> None:
         (answer,) = self.runner.run(self.service.ingest([(SERIAL, frame)]))
         assert answer.refused is None
+        self.seen(answer.down)
         if answer_arrives:
             for down in answer.down:
                 self.device.receive(down)
+
+    def frames(self, items: Sequence[FeedItem]) -> list[bytes]:
+        """What goes down; the rest tells the ops topics of commands that ended."""
+        found = [item.payload for item in items if item.channel == "down"]
+        self.seen(found)
+        return found
+
+    def seen(self, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            header = wire.decode_header(frame)
+            assert self.sealed.setdefault((header.epoch, header.sequence), frame) == frame
 
     # What holds
 
@@ -171,7 +232,6 @@ class CommandMachine(RuleBasedStateMachine):
     def each_is_done_once(self) -> None:
         assert len(self.device.executed) == len(set(self.device.executed))
         assert set(self.device.executed) <= set(self.created.values())
-        assert len(self.device.down_sequences) >= len(set(self.device.down_sequences))
 
     @invariant()
     def each_reply_has_one_callback(self) -> None:
@@ -191,20 +251,28 @@ class CommandMachine(RuleBasedStateMachine):
             owed = state == "replied" and url is not None
             assert waiting + (delivered_at_ms is not None) == int(owed)
             assert state != "replied" or (command_id in self.device.executed and sent_at_ms is not None)
+            before = self.ended.get(command_id)
+            assert before in (None, state, "expired")  # which may begin again
+            if state in ("replied", "expired", "cancelled"):
+                self.ended[command_id] = state
+            else:
+                self.ended.pop(command_id, None)
             assert delivered_at_ms is None or self.partner.accepted[f"m2m-command-{command_id}"] >= 1
 
     def teardown(self) -> None:
         """With a good link and a good partner everything ends: replied, called back, each record stored."""
         self.partner.answer = 200
-        for _ in range(6):
+        for _ in range(20):
             self.clock.advance(RESEND_AFTER_S + 700)
+            self.device.finish_update()
             self.device.status()
             self.take(self.device.frame(), answer_arrives=True)
         self.runner.run(self.close())
         self.runner.run(self.open())  # a start makes every waiting callback due
         self.runner.run(self.settle())
         audit = self.runner.run(self.service.audit())
-        assert audit.commands == ({"replied": len(self.created)} if self.created else {})
+        assert sum(audit.commands.values()) == len(self.created)
+        assert set(audit.commands) <= {"replied", "expired", "cancelled"}
         assert not self.device.unacknowledged or set(self.device.unacknowledged) == {self.device.number}
         assert audit.records[SERIAL].missing == 0
         self.each_reply_has_one_callback()

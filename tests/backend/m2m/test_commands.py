@@ -19,6 +19,19 @@ SERIAL = "SCBLNX/A/BT/240300126005"
 V1 = "/v1/commands"
 M2M = "/m2m/command"
 UNLOCK = {"name": "unlock_token", "details": {"unlock_code": "123456789"}}
+OPERATIONS_THAT_ARE_NONE = (
+    *(
+        "set Joy",
+        "name",
+        "name ",
+        "name  Joy",
+        "name Joy ",
+        "name " + "x" * 33,
+        "name \u00e9" + "\u00e9" * 16,
+    ),
+    *("name a\tb", "language", "language SW", "language swa", "pin", "pin 123", "pin 1234567", "pin 12a4"),
+    *("pin \u0661\u0661\u0661\u0661", "clear all", "clear ", "clear everything", "NAME Joy", "\x00"),
+)
 GOOD = {"identifier": SERIAL, "callback_url": "https://public.example/webhook/m2m", "command": UNLOCK}
 
 
@@ -56,7 +69,16 @@ async def test_waiting(http: TestClient) -> None:
         ({"name": "sync", "details": None}, "SYNC"),
         ({"name": "synciv", "details": {}}, "SYNCIV"),
         ({"name": "reset"}, "RESET"),
-        ({"name": "useracct", "details": {"operation": "set Joy"}}, "USERACCT: set Joy"),
+        ({"name": "reset", "details": {"kind": "soft"}}, "RESET"),
+        ({"name": "reset", "details": {"kind": "factory", "signature": "0123456789ABCDEF"}}, "RESET"),
+        ({"name": "useracct", "details": {"operation": "name Joy A"}}, "USERACCT: name Joy A"),
+        ({"name": "useracct", "details": {"operation": "pin 1234"}}, "USERACCT: pin ****"),
+        ({"name": "useracct", "details": {"operation": "clear pin"}}, "USERACCT: clear pin"),
+        (
+            {"name": "config", "details": {"key": "status_interval_s", "value": 900}},
+            "CONFIG: status_interval_s 900",
+        ),
+        ({"name": "config", "details": {"key": "links", "value": ""}}, "CONFIG: links"),
     ],
 )
 async def test_text_forms(http: TestClient, command: object, text: str) -> None:
@@ -96,6 +118,10 @@ async def test_identifier_as_an_object(http: TestClient, kind: str) -> None:
         ),
         (M2M, GOOD | {"command": {"name": "unlock_token", "details": []}}, "unlock_code"),
         (M2M, GOOD | {"command": {"name": "useracct"}}, "operation"),
+        (M2M, GOOD | {"command": {"name": "reset", "details": {"kind": "factory"}}}, "signature"),
+        (M2M, GOOD | {"command": {"name": "update"}}, "file"),
+        (M2M, GOOD | {"command": {"name": "config"}}, "key"),
+        (M2M, GOOD | {"command": {"name": "config", "details": {"key": "links"}}}, "value"),
     ],
 )
 async def test_missing_parameters(http: TestClient, path: str, request_body: object, missing: str) -> None:
@@ -131,6 +157,24 @@ async def test_missing_parameters(http: TestClient, path: str, request_body: obj
             {"command": {"name": "useracct", "details": {"operation": "a\nSYNC"}}},
             "Invalid parameters: operation",
         ),
+        *(
+            ({"command": {"name": name, "details": details}}, f"Invalid parameters: {member}")
+            for name, details, member in (
+                *(("useracct", {"operation": text}, "operation") for text in OPERATIONS_THAT_ARE_NONE),
+                ("reset", {"kind": "hard"}, "kind"),
+                ("reset", {"kind": ["soft"]}, "kind"),
+                ("reset", {"kind": "factory", "signature": "0123"}, "signature"),
+                ("update", {"file": "../etc/passwd"}, "file"),
+                ("update", {"file": "x" * 65}, "file"),
+                ("update", {"file": ["a"]}, "file"),
+                ("config", {"key": "link_key", "value": "1"}, "key"),
+                ("config", {"key": "status_interval_s", "value": "ten"}, "value"),
+                ("config", {"key": "status_interval_s", "value": -1}, "value"),
+                ("config", {"key": "links", "value": "mqtt http"}, "value"),
+                ("config", {"key": "links", "value": "x" * 65}, "value"),
+            )
+        ),
+        ({"command": {"name": "update", "details": {"file": "no.img"}}}, "Unknown firmware file: no.img"),
         ({"identifier": 5}, "Invalid parameters: identifier"),
         ({"identifier": "x" * 201}, "Invalid parameters: identifier"),
         ({"identifier": "x\x00"}, "Invalid parameters: identifier"),

@@ -107,7 +107,9 @@ async def test_four_commands_are_under_way_at_once(service: M2mService, database
     for index in range(6):
         await create(service, reference=str(index), name="sync")
     items = await service.feed.lease(limit=10, wait_s=0)
-    assert [device.read(item.payload) for item in items] == [[wire.Sync(number, 0)] for number in (1, 2, 3, 4)]
+    assert [device.read(item.payload) for item in items] == [
+        [wire.Sync(number, 0)] for number in (1, 2, 3, 4)
+    ]
     await service.feed.confirm([item.id for item in items])
     assert await rows(database, "down") == 0
     results = [wire.CommandResult(device.next_number(), NOW_S, number, 0, b"") for number in (1, 2)]
@@ -120,14 +122,14 @@ async def test_four_commands_are_under_way_at_once(service: M2mService, database
         ("sync", wire.Sync(1, 0)),
         ("synciv", wire.SyncIv(1, 1)),
         ("reset", wire.Reset(1, 0, bytes(8))),
-        ("useracct", wire.UserAcct(1, 0, b"set Joy")),
+        ("useracct", wire.UserAcct(1, 1, b"Joy")),
     ],
 )
 async def test_records_of_the_other_commands(
     service: M2mService, device, name: str, record: wire.Record
 ) -> None:
     await service.create(
-        identifier=SERIAL, name=name, details={"operation": "set Joy"}, callback_url=None, reference="r"
+        identifier=SERIAL, name=name, details={"operation": "name Joy"}, callback_url=None, reference="r"
     )
     (item,) = await service.feed.lease(limit=1, wait_s=0)
     assert device.read(item.payload) == [record]

@@ -157,7 +157,7 @@ def test_a_stateless_token_says_what_was_asked(
 ) -> None:
     service = stateless()
     request = TokenRequest("d", command, str(payload), number, secret.hex())
-    answer = asyncio.run(service.generate_stateless(request))
+    answer = asyncio.run(service.make_stateless(request))
     assert answer is not None
     code, said, signature = moto.split(int(answer.token))
     assert (code, said) == (moto.COMMAND_CODES[command], payload)
@@ -177,7 +177,7 @@ def test_any_json_is_a_token_or_a_status(values: list[object], by_family: bool) 
     family = "openpaygo" if by_family else None
     request = TokenRequest(*values[:6], family=values[6] if family is None else family)
     try:
-        answer = asyncio.run(service.generate_stateless(request))
+        answer = asyncio.run(service.make_stateless(request))
     except Refused:
         return
     assert answer is None or answer.status == "ok"
@@ -206,7 +206,7 @@ async def test_a_long_walk_lets_the_others_go_on() -> None:
 async def test_too_many_walks_at_once_are_refused() -> None:
     service = stateless()
     request = TokenRequest("d", "add_time", 1, 500, "00" * 16, family="openpaygo")
-    asked = [service.generate_stateless(request) for _ in range(MAX_WAITING + 3)]
+    asked = [service.make_stateless(request) for _ in range(MAX_WAITING + 3)]
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes].count(TooManyRequests) == 3
 

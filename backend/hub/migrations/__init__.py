@@ -1,0 +1,1 @@
+"""Schema history of `hub`, run at start by backend.kit.migrations."""

@@ -1,0 +1,420 @@
+"""How commands end, and what operators do (invariant 4, resolutions 15)."""
+
+import asyncio
+import json
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from backend.m2m.lifecycle_store import Viewer
+from backend.m2m.service import M2mService
+from simulator.clock import ManualClock
+
+SERIAL = "SCBLNX/A/BT/240300126005"
+ALL = Viewer("tester", ())
+DAY_S = 86_400
+UNLOCK = {"name": "unlock_token", "details": {"unlock_code": "123456789"}}
+NO_COMMAND = (404, {"error": "Not found"})
+
+
+async def create(http: TestClient, **changes: object) -> int:
+    body = {"identifier": SERIAL, "command": UNLOCK} | changes
+    async with http.post("/v1/commands", json=body) as answer:
+        assert answer.status == 201
+        return int(answer.headers["Location"].rpartition("/")[2])
+
+
+async def ask(http: TestClient, method: str, path: str, **given: object) -> tuple[int, dict]:
+    async with http.request(method, path, **given) as answer:
+        return answer.status, await answer.json()
+
+
+async def deliver(service: M2mService, device) -> None:
+    """A check-in; what it brings is done and answered."""
+    device.status()
+    (answer,) = await service.ingest([(SERIAL, device.frame())])
+    for frame in answer.down:
+        device.receive(frame)
+
+
+async def events(service: M2mService) -> list[tuple[str, str]]:
+    items = await service.feed.lease(limit=50, wait_s=0)
+    await service.feed.confirm([item.id for item in items])
+    return [
+        (document["name"], document["status"])
+        for document in (json.loads(item.payload) for item in items if item.channel == "command")
+    ]
+
+
+async def settled(service: M2mService) -> None:
+    while any(service._dispatcher._running.values()):
+        await asyncio.sleep(0)
+
+
+# Expiry
+
+
+async def test_a_command_expires_and_goes_no_more(
+    http: TestClient, service: M2mService, device, clock: ManualClock, receiver
+) -> None:
+    number = await create(http, expires_in_s=60, callback_url=receiver.url)
+    await deliver(service, device)  # its answer is not sent yet
+    clock.advance(61)
+    assert await service.feed.lease(limit=10, wait_s=0) == []
+    await service.housekeeping.turn()
+    status, view = await ask(http, "GET", f"/v1/commands/{number}")
+    assert (status, view["status"], view["ended_at"]) == (200, "expired", "2025-12-01T10:11:01Z")
+    assert await events(service) == [("unlock_token", "expired")]
+    await deliver(service, device)  # too late: an end is an end
+    assert (await service.audit()).commands == {"expired": 1}
+    assert (await service.audit()).callbacks.waiting == 0
+    assert receiver.arrived.empty()
+
+
+async def test_an_expired_command_is_not_sent_before_it_is_noted(
+    http: TestClient, service: M2mService, device, clock: ManualClock
+) -> None:
+    await create(http, expires_in_s=60)
+    clock.advance(60)
+    assert await service.feed.lease(limit=10, wait_s=0) == []
+    await deliver(service, device)
+    assert device.executed == []
+
+
+async def test_commands_live_a_month_unless_they_say_otherwise(
+    http: TestClient, service: M2mService, clock: ManualClock
+) -> None:
+    await create(http)
+    await create(http, expires_in_s=40 * DAY_S)
+    clock.advance(30 * DAY_S)
+    await service.housekeeping.turn()
+    assert (await service.audit()).commands == {"expired": 1, "created": 1}
+
+
+async def test_many_expire_in_one_turn(http: TestClient, service: M2mService, clock: ManualClock) -> None:
+    for number in range(5):
+        bodies = [
+            {"identifier": f"D{number}-{index}", "command": {"name": "sync"}, "expires_in_s": 60}
+            for index in range(90)
+        ]
+        status, _ = await ask(http, "POST", "/v1/commands/bulk", json={"commands": bodies})
+        assert status == 201
+    clock.advance(60)
+    await service.housekeeping.turn()
+    assert (await service.audit()).commands == {"expired": 450}
+
+
+@pytest.mark.parametrize("value", [59, 366 * DAY_S + 1, "60", True, 1.5, []])
+async def test_lives_that_are_none(http: TestClient, value: object) -> None:
+    body = {"identifier": SERIAL, "command": UNLOCK, "expires_in_s": value}
+    assert await ask(http, "POST", "/v1/commands", json=body) == (
+        400,
+        {"error": "Invalid parameters: expires_in_s"},
+    )
+
+
+async def test_housekeeping_runs_by_itself(
+    service: M2mService, build, http: TestClient, clock: ManualClock
+) -> None:
+    await create(http, expires_in_s=60)
+    clock.advance(60)
+    await service.stop()
+    again = build()
+    await again.start()
+    async with asyncio.timeout(10):
+        while (await again.audit()).commands != {"expired": 1}:
+            await asyncio.sleep(0)
+    await again.stop()
+
+
+# Cancel
+
+
+async def test_cancel(http: TestClient, service: M2mService, device) -> None:
+    number = await create(http)
+    for _ in range(2):
+        status, view = await ask(http, "POST", f"/v1/commands/{number}/cancel")
+        assert (status, view["status"], view["ended_at"]) == (200, "cancelled", "2025-12-01T10:10:00Z")
+    assert await events(service) == [("unlock_token", "cancelled")]
+    await deliver(service, device)
+    assert device.executed == []
+    assert await ask(http, "POST", f"/v1/commands/{number}/retry") == (
+        409,
+        {"error": "The command has ended: cancelled"},
+    )
+
+
+async def test_an_answer_after_the_cancel_is_too_late(
+    http: TestClient, service: M2mService, device, receiver
+) -> None:
+    number = await create(http, callback_url=receiver.url)
+    await deliver(service, device)
+    await ask(http, "POST", f"/v1/commands/{number}/cancel")
+    await deliver(service, device)
+    assert (await service.audit()).commands == {"cancelled": 1}
+    assert receiver.arrived.empty()
+
+
+async def test_what_has_ended_is_not_cancelled(http: TestClient, service: M2mService, device) -> None:
+    number = await create(http)
+    await deliver(service, device)
+    await deliver(service, device)
+    assert await ask(http, "POST", f"/v1/commands/{number}/cancel") == (
+        409,
+        {"error": "The command has ended: replied"},
+    )
+
+
+# Retry by an operator
+
+
+async def test_an_operator_sends_an_expired_command_again(
+    http: TestClient, service: M2mService, device, clock: ManualClock
+) -> None:
+    number = await create(http, expires_in_s=60)
+    clock.advance(60)
+    await service.housekeeping.turn()
+    status, view = await ask(http, "POST", f"/v1/commands/{number}/retry")
+    assert (status, view["status"], view["expires_at"]) == (200, "created", "2025-12-31T10:11:00Z")
+    await deliver(service, device)
+    await deliver(service, device)
+    assert (await service.audit()).commands == {"replied": 1}
+
+
+async def test_a_retry_goes_at_once(http: TestClient, service: M2mService, device) -> None:
+    number = await create(http)
+    (item,) = await service.feed.lease(limit=10, wait_s=0)  # and is lost
+    await service.feed.confirm([item.id])
+    await ask(http, "POST", f"/v1/commands/{number}/retry")
+    (again,) = await service.feed.lease(limit=10, wait_s=0)
+    device.receive(again.payload)
+    assert device.executed == [number]
+
+
+async def test_a_retry_needs_room(http: TestClient, service: M2mService, clock: ManualClock) -> None:
+    number = await create(http, expires_in_s=60)
+    clock.advance(60)
+    await service.housekeeping.turn()
+    bodies = [{"identifier": SERIAL, "command": {"name": "sync"}}] * 201
+    status, answer = await ask(http, "POST", "/v1/commands/bulk", json={"commands": bodies})
+    assert (status, answer["created"], answer["refused"]) == (207, 200, 1)
+    assert answer["commands"][-1] == {"error": "Too many unanswered commands for this device"}
+    status, _ = await ask(http, "POST", f"/v1/commands/{number}/retry")
+    assert status == 429
+
+
+# Reports
+
+
+async def test_a_report_of_execution_is_a_reply(
+    http: TestClient, service: M2mService, receiver, clock: ManualClock
+) -> None:
+    number = await create(http, callback_url=receiver.url)
+    clock.advance(100)
+    body = {"status": "executed", "executed_at": "2025-12-01T10:11:00Z"}
+    for _ in range(2):
+        status, view = await ask(http, "POST", f"/v1/commands/{number}/report", json=body)
+        assert (status, view["status"], view["delivered_at"]) == (200, "replied", "2025-12-01T10:11:00Z")
+        assert (view["device_response"], view["sent_by"]) == ("OK", "report")
+    _, sent = await receiver.next()
+    assert json.loads(sent)["device_response"] == "OK"
+    await settled(service)
+    assert receiver.arrived.empty()
+    assert (await ask(http, "GET", f"/v1/commands/{number}"))[1]["callback"] == "delivered"
+
+
+async def test_reports_of_failure_and_expiry(http: TestClient, service: M2mService) -> None:
+    for report, status, response in (
+        ({"status": "failed", "error_message": "relay stuck"}, "replied", "relay stuck"),
+        ({"status": "failed"}, "replied", "failed"),
+        ({"status": "expired"}, "expired", None),
+    ):
+        number = await create(http)
+        for _ in range(2):
+            _, view = await ask(http, "POST", f"/v1/commands/{number}/report", json=report)
+            assert (view["status"], view.get("device_response")) == (status, response)
+        for other in ({"status": "executed"}, {"status": "failed", "error_message": "else"}):
+            answer = await ask(http, "POST", f"/v1/commands/{number}/report", json=other)
+            assert answer == (409, {"error": f"The command has ended: {status}"})
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({}, "A status is one of executed, failed, expired"),
+        ({"status": "replied"}, "A status is one of executed, failed, expired"),
+        ({"status": ["executed"]}, "A status is one of executed, failed, expired"),
+        ({"status": "executed", "executed_at": "soon"}, "Invalid parameters: executed_at"),
+        ({"status": "failed", "error_message": 5}, "Invalid parameters: error_message"),
+    ],
+)
+async def test_bad_reports_change_nothing(http: TestClient, service: M2mService, body, error: str) -> None:
+    number = await create(http)
+    assert await ask(http, "POST", f"/v1/commands/{number}/report", json=body) == (400, {"error": error})
+    assert (await service.audit()).commands == {"created": 1}
+
+
+# Lists
+
+
+async def test_pages(http: TestClient) -> None:
+    numbers = [await create(http) for _ in range(5)]
+    other = await create(http, identifier="OTHER")
+    await ask(http, "POST", f"/v1/commands/{numbers[0]}/cancel")
+    found: list[int] = []
+    before = ""
+    while True:
+        _, page = await ask(
+            http, "GET", "/v1/commands", params={"limit": "2", "identifier": SERIAL} | before_of(before)
+        )
+        found += [view["id"] for view in page["commands"]]
+        if page["next"] is None:
+            break
+        before = str(page["next"])
+    assert found == numbers[::-1]
+    _, page = await ask(http, "GET", "/v1/commands", params={"status": "cancelled"})
+    assert [view["id"] for view in page["commands"]] == [numbers[0]]
+    _, page = await ask(http, "GET", "/v1/commands", params={"identifier": "OTHER"})
+    assert [(view["id"], view["command"]) for view in page["commands"]] == [(other, "TOKEN: 123456789")]
+
+
+def before_of(before: str) -> dict[str, str]:
+    return {"before": before} if before else {}
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({"limit": "0"}, "Invalid parameters: limit"),
+        ({"limit": "201"}, "Invalid parameters: limit"),
+        ({"limit": "x"}, "Invalid parameters: limit"),
+        ({"before": "-1"}, "Invalid parameters: before"),
+        ({"before": "9" * 19}, "Invalid parameters: before"),
+        ({"identifier": "a\x00"}, "Invalid parameters: identifier"),
+        ({"status": "lost"}, "A status is one of created, sent, replied, expired, cancelled"),
+    ],
+)
+async def test_bad_queries(http: TestClient, query: dict[str, str], error: str) -> None:
+    assert await ask(http, "GET", "/v1/commands", params=query) == (400, {"error": error})
+
+
+@pytest.mark.parametrize("number", ["0", "77", "x", "9" * 30, "%00"])
+async def test_commands_that_are_none(http: TestClient, number: str) -> None:
+    assert await ask(http, "GET", f"/v1/commands/{number}") == NO_COMMAND
+    assert await ask(http, "POST", f"/v1/commands/{number}/cancel") == NO_COMMAND
+    assert await ask(http, "POST", f"/v1/dead_letters/{number}/retry") == NO_COMMAND
+
+
+async def test_checklist_116_a_key_sees_and_changes_its_markets_only(
+    http: TestClient, service: M2mService
+) -> None:
+    await service.install_key(key="rw-key", client="rwanda", markets=["RW"])
+    await service.install_key(key="all-key", client="everywhere")
+    number = await create(http)
+    stranger = {"X-API-Key": "rw-key"}
+    for method, path in (
+        ("GET", f"/v1/commands/{number}"),
+        *(("POST", f"/v1/commands/{number}/{verb}") for verb in ("cancel", "retry")),
+        ("GET", "/v1/devices/SCBLNX%2FA%2FBT%2F240300126005/statuses"),
+    ):
+        assert await ask(http, method, path, headers=stranger) == NO_COMMAND
+    report = {"headers": stranger, "json": {"status": "executed"}}
+    assert await ask(http, "POST", f"/v1/commands/{number}/report", **report) == NO_COMMAND
+    assert (await ask(http, "GET", "/v1/commands", headers=stranger))[1]["commands"] == []
+    assert (await service.audit()).commands == {"created": 1}
+    everywhere = {"X-API-Key": "all-key"}
+    for markets, status in (("UG", 200), ("RW, UG", 200), ("RW", 404), ("", 403)):
+        asked = everywhere | {"Payg-Markets": markets}
+        assert (await ask(http, "GET", f"/v1/commands/{number}", headers=asked))[0] == status
+    widened = stranger | {"Payg-Markets": "UG"}
+    assert (await ask(http, "GET", f"/v1/commands/{number}", headers=widened))[0] == 403
+
+
+async def test_operators_need_a_key(http: TestClient) -> None:
+    for method, path in (
+        *(("GET", path) for path in ("/v1/commands", "/v1/commands/1", "/v1/dead_letters")),
+        *(("POST", f"/v1/commands/1/{verb}") for verb in ("cancel", "retry", "report")),
+        *(("POST", path) for path in ("/v1/commands/bulk", "/v1/dead_letters/1/retry")),
+        *(("GET", f"/v1/devices/D/{what}") for what in ("statuses", "logs")),
+    ):
+        answer = await ask(http, method, path, headers={"X-API-Key": "wrong"})
+        assert answer == (401, {"error": "Unauthorized"})
+
+
+# Many at once
+
+
+async def test_bulk_commands_are_decided_one_by_one(http: TestClient, service: M2mService) -> None:
+    commands = [
+        {"identifier": "A", "command": UNLOCK, "reference": "a"},
+        {"identifier": "B", "command": {"name": "dance"}},
+        {"identifier": "A", "command": {"name": "sync"}, "reference": "a"},
+        {"identifier": "C", "command": {"name": "sync"}, "callback_url": "http://inside.example/x"},
+        {"identifier": {"kind": "imei", "value": "123"}, "command": {"name": "sync"}},
+    ]
+    status, answer = await ask(http, "POST", "/v1/commands/bulk", json={"commands": commands})
+    assert (status, answer["created"], answer["refused"]) == (207, 3, 2)
+    first, second, third, fourth, fifth = answer["commands"]
+    assert first == third == {"identifier": "A", "command": "TOKEN: 123456789", "status": "waiting", "id": 1}
+    assert second == {"error": "Unsupported command: dance"}
+    assert fourth == {"error": "Callback URL is not allowed: it leads to a private address"}
+    assert (fifth["identifier"], fifth["command"]) == ("123", "SYNC")
+    assert (await service.audit()).commands == {"created": 2}
+
+
+@pytest.mark.parametrize("size", [0, 501])
+async def test_bulks_that_are_too_small_or_large(http: TestClient, size: int) -> None:
+    body = {"commands": [{"identifier": "A"}] * size}
+    assert await ask(http, "POST", "/v1/commands/bulk", json=body) == (
+        400,
+        {"error": "A bulk has 1 to 500 commands"},
+    )
+
+
+# Dead letters
+
+
+async def test_an_operator_sees_and_revives_a_dead_callback(
+    http: TestClient, service: M2mService, *, device, receiver, clock: ManualClock
+) -> None:
+    receiver.statuses = [500] * 11
+    number = await create(http, callback_url=receiver.url)
+    await deliver(service, device)
+    await deliver(service, device)
+    for _ in range(11):
+        await receiver.next()
+        await settled(service)
+        clock.advance(3600)
+        service._database.committed(frozenset({"callback"}))
+    await service.install_key(key="rw-key", client="rwanda", markets=["RW"])
+    stranger = {"headers": {"X-API-Key": "rw-key"}}
+    assert (await ask(http, "GET", "/v1/dead_letters", **stranger))[1] == {"dead_letters": [], "next": None}
+    _, page = await ask(http, "GET", "/v1/dead_letters")
+    (letter,) = page["dead_letters"]
+    assert (letter["kind"], letter["key"], letter["attempts"], letter["error"]) == (
+        *("callback", str(number)),
+        *(11, "HTTP 500"),
+    )
+    path = f"/v1/dead_letters/{letter['id']}/retry"
+    assert await ask(http, "POST", path, **stranger) == NO_COMMAND
+    assert (await ask(http, "POST", path))[0] == 200
+    await receiver.next()
+    await settled(service)
+    assert await ask(http, "POST", path) == NO_COMMAND
+    audit = await service.audit()
+    assert (audit.callbacks.dead, audit.callbacks.delivered) == (0, 1)
+
+
+async def test_a_created_command_can_be_had_as_it_is_shown(http: TestClient) -> None:
+    body = {"identifier": SERIAL, "command": UNLOCK}
+    async with http.post("/v1/commands", json=body, headers={"Prefer": "return=representation"}) as answer:
+        assert answer.status == 201
+        assert await answer.json() == {
+            "id": 1,
+            "identifier": SERIAL,
+            "command": "TOKEN: 123456789",
+            "status": "created",
+            "created_at": "2025-12-01T10:10:00Z",
+            "expires_at": "2025-12-31T10:10:00Z",
+            "callback": "none",
+        }
