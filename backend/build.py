@@ -1,42 +1,52 @@
-"""What each service is built of. The composition roots (main.py, simulator/world.py) hand in the ports."""
+"""What each service is built of. The composition roots (main.py, simulator/world.py) hand in the ports.
 
-from collections.abc import Callable, Mapping
+money.py has the providers of mobile money, sms.py those of short messages.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from uuid import UUID
 
+from backend.hub.service import Hub
+from backend.hub.service import Partners as HubPartners
 from backend.kit.database import Database
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
 from backend.m2m.ports import Resolver
+from backend.m2m.ports import Sms as DeviceSms
 from backend.m2m.service import M2mConfig, M2mService
-from backend.mega.ports import SmsProvider
-from backend.mega.providers.africastalking import AfricasTalkingConfig, AfricasTalkingProvider
+from backend.mega.delivery import CallbackConfig
 from backend.mega.service import Config as MegaConfig
 from backend.mega.service import MegaService
-from backend.mese.ports import Payments, Sms
+from backend.mese.ports import Accounts, Payments, Sms
 from backend.mese.service import MeseService
-from backend.momo.ports import Billing, Provider
-from backend.momo.providers.mtn import MtnConfig, MtnProvider
+from backend.momo.ports import Billing
 from backend.momo.service import Config as MomoConfig
 from backend.momo.service import MomoService
+from backend.money import Biller, build_money
 from backend.moto.service import MotoConfig, MotoService
+from backend.sms import PREFIXES, SmsRouting, build_sms
 from backend.solarium.orders import Partners
 from backend.solarium.service import Solarium, SolariumConfig
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-MTN_TARGETS = {"UG": "mtnuganda", "RW": "mtnrwanda"}
-MTN_PROVIDERS = {"ug_mtn_mobilemoney": ("UG", "UGX"), "rw_mtn_mobilemoney": ("RW", "RWF")}
 # Whose key each service's first API key is. References are counted by client, so these names stay.
-CALLERS = {"solarium": "momo", "momo": "mese", "moto": "solarium", "m2m": "solarium", "mega": "solarium"}
-SMS_ROUTES = {"UG": "africastalking", "RW": "africastalking"}  # resolutions 22; others fail closed
-PREFIXES = {"256": "UG", "250": "RW", "254": "KE", "255": "TZ"}
-AFRICASTALKING_USER = "payg"
+CALLERS = {
+    "solarium": "momo",
+    "momo": "mese",
+    "moto": "solarium",
+    "m2m": "solarium",
+    "mega": "solarium",
+    "hub": "partner",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the services of one process share. `secret` and `url_of` take a name, `database` a service's."""
+    """What the services of one process share.
+
+    `secret`, `rsa_key` (PEM), `url_of` and `provider_url` take a name, `database` a service's.
+    """
 
     clock: Clock
     entropy: Entropy
@@ -44,23 +54,17 @@ class Site:
     resolver: Resolver
     database: Callable[[str], Database]
     secret: Callable[[str], str] = field(repr=False)
+    rsa_key: Callable[[str], str] = field(repr=False)
     url_of: Callable[[str], str]
-    mtn_base_url: str
-    africastalking_base_url: str
+    provider_url: Callable[[str], str]
     development: bool
+    biller: Biller = field(default_factory=Biller)
+    sms: SmsRouting = field(default_factory=SmsRouting)
 
     @property
     def master_key(self) -> bytes:
         """Seals what the databases keep."""
         return bytes.fromhex(self.secret("master_key"))
-
-    def mtn_api_user(self, market: str) -> str:
-        """The API user of a market at MTN: a UUID."""
-        return str(UUID(self.secret(f"mtn_{market.lower()}_api_user")))
-
-    def mtn_api_key(self, market: str) -> str:
-        """Its API key."""
-        return self.secret(f"mtn_{market.lower()}_api_key")
 
 
 def build_moto(site: Site) -> MotoService:
@@ -69,8 +73,8 @@ def build_moto(site: Site) -> MotoService:
     return MotoService(database=site.database("moto"), clock=site.clock, entropy=site.entropy, config=config)
 
 
-def build_m2m(site: Site) -> M2mService:
-    """M2M needs nobody; its callbacks may go to loopback in development."""
+def build_m2m(site: Site, sms: DeviceSms) -> M2mService:
+    """M2M reaches silent devices by `sms`; its callbacks may go to loopback in development."""
     return M2mService(
         database=site.database("m2m"),
         clock=site.clock,
@@ -79,34 +83,39 @@ def build_m2m(site: Site) -> M2mService:
             master_key=site.master_key,
             webhook_secret=bytes.fromhex(site.secret("webhook_secret")),
             allowed_callback_hosts=LOOPBACK if site.development else frozenset(),
+            billing_url=f"{site.url_of('solarium')}/api/m2m/events",
         ),
         http=site.http,
         resolver=site.resolver,
+        sms=sms,
     )
 
 
 def build_mega(site: Site) -> MegaService:
-    """Mega and its SMS providers."""
-    provider: SmsProvider = AfricasTalkingProvider(
-        AfricasTalkingConfig(
-            base_url=site.africastalking_base_url,
-            username=AFRICASTALKING_USER,
-            api_key=site.secret("africastalking_api_key"),
-        ),
-        http=site.http,
-    )
+    """Mega and its SMS providers; its callbacks may go to loopback in development.
+
+    It answers customers once `attend` has told it whom to ask.
+    """
     return MegaService(
         database=site.database("mega"),
         clock=site.clock,
         entropy=site.entropy,
         config=MegaConfig(
-            routes=SMS_ROUTES,
+            routes=site.sms.routes,
             prefixes=PREFIXES,
+            sender_ids=site.sms.sender_ids,
+            prices=site.sms.prices,
             pepper=Vault(site.master_key, "mega", site.entropy).pepper,
             dlr_secret=site.secret("mega_dlr_secret"),
+            callbacks=CallbackConfig(
+                secret=bytes.fromhex(site.secret("webhook_secret")),
+                allowed_hosts=LOOPBACK if site.development else frozenset(),
+            ),
             development=site.development,
         ),
-        providers={"africastalking": provider},
+        http=site.http,
+        resolver=site.resolver,
+        providers=build_sms(site),
     )
 
 
@@ -127,21 +136,7 @@ def build_solarium(site: Site, partners: Partners) -> Solarium:
 
 def build_momo(site: Site, billing: Billing) -> MomoService:
     """Momo and its providers."""
-    providers: Mapping[str, Provider] = {
-        provider_key: MtnProvider(
-            MtnConfig(
-                base_url=site.mtn_base_url,
-                target_environment=MTN_TARGETS[market],
-                currency=currency,
-                api_user=site.mtn_api_user(market),
-                api_key=site.mtn_api_key(market),
-                subscription_key=site.secret("mtn_subscription_key"),
-            ),
-            http=site.http,
-            clock=site.clock,
-        )
-        for provider_key, (market, currency) in MTN_PROVIDERS.items()
-    }
+    money = build_money(site)
     return MomoService(
         database=site.database("momo"),
         clock=site.clock,
@@ -150,16 +145,30 @@ def build_momo(site: Site, billing: Billing) -> MomoService:
             callback_base_url=site.url_of("momo"), pepper=Vault(site.master_key, "momo", site.entropy).pepper
         ),
         billing=billing,
-        providers=providers,
+        providers=money.providers,
+        paybills=money.paybills,
+        shared_hooks=money.shared_hooks,
+        statements=money.statements,
     )
 
 
-def build_mese(site: Site, payments: Payments, sms: Sms) -> MeseService:
-    """Mese walks its menus, pays through `payments` and tells late failures by `sms`."""
+def build_mese(site: Site, payments: Payments, accounts: Accounts, sms: Sms) -> MeseService:
+    """Mese walks its menus, pays through `payments`, asks for `accounts`, tells late failures by `sms`."""
     return MeseService(
         database=site.database("mese"),
         clock=site.clock,
         entropy=site.entropy,
         payments=payments,
+        accounts=accounts,
         sms=sms,
+    )
+
+
+def build_hub(site: Site, partners: HubPartners) -> Hub:
+    """The hub, on top of `partners`."""
+    return Hub(
+        database=site.database("hub"),
+        clock=site.clock,
+        pepper=Vault(site.master_key, "hub", site.entropy).pepper,
+        partners=partners,
     )

@@ -7,8 +7,10 @@ and readable by their owner alone.
 import fcntl
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from backend.kit import rsa
 from backend.kit.runtime import Entropy, token_hex
 
 SECRETS = "secrets.json"
@@ -43,11 +45,19 @@ class DataDir:
 
     def secret(self, name: str, size: int = 16) -> str:
         """The secret of that name in hex, made and stored when it is asked for first."""
+        return self._made(name, lambda: token_hex(self._entropy, size))
+
+    def rsa_key(self, name: str) -> str:
+        """The private RSA key of that name in PEM form, made and stored when it is asked for first."""
+        return self._made(name, rsa.new_key)
+
+    def _made(self, name: str, make: Callable[[], str]) -> str:
         if name not in self._secrets:
             with self._locked("secrets"):
                 self._secrets = self._load()
-                self._secrets.setdefault(name, token_hex(self._entropy, size))
-                write_private(self.secrets_file, self._secrets)
+                if name not in self._secrets:
+                    self._secrets[name] = make()
+                    write_private(self.secrets_file, self._secrets)
         return self._secrets[name]
 
     def _load(self) -> dict[str, str]:

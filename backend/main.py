@@ -17,6 +17,8 @@ from aiohttp import web
 from backend import build
 from backend.build import Site
 from backend.data_dir import DataDir, DataDirError
+from backend.hub.routes import make_app as hub_app
+from backend.hub.service import Partners as HubPartners
 from backend.kit import collector, logs
 from backend.kit.database import DatabaseUrlError, open_database
 from backend.kit.errors import Unavailable
@@ -26,6 +28,7 @@ from backend.m2m.client import M2mClient
 from backend.m2m.ports import SystemResolver
 from backend.m2m.routes import make_app as m2m_app
 from backend.mega.client import MegaClient
+from backend.mega.desk import Partners as MegaPartners
 from backend.mega.routes import make_app as mega_app
 from backend.mese.routes import make_app as mese_app
 from backend.momo.client import MomoClient
@@ -96,9 +99,11 @@ async def _serve(service: str, port: int, folder: DataDir, url: str, settings: S
         resolver=SystemResolver(),
         database=lambda _: database,
         secret=lambda name: settings.secret_of(name) or folder.secret(name),
+        rsa_key=lambda name: settings.secret_of(name) or folder.rsa_key(name),
         url_of=settings.url_of,
-        mtn_base_url=settings.mtn_base_url,
-        africastalking_base_url=settings.africastalking_base_url,
+        provider_url=settings.provider_url,
+        biller=settings.biller(),
+        sms=settings.sms(),
         development=settings.development,
     )
     served = _build(service, site)
@@ -137,10 +142,19 @@ def _build(service: str, site: Site) -> Served:
             moto = build.build_moto(site)
             return Served(moto, moto_app(moto, moto.keys), moto)
         case "m2m":
-            m2m = build.build_m2m(site)
+            sms = MegaClient(http=site.http, base_url=site.url_of("mega"), api_key=key("mega"))
+            m2m = build.build_m2m(site, sms)
             return Served(m2m, m2m_app(m2m, m2m.keys), m2m)
         case "mega":
             mega = build.build_mega(site)
+            mega.attend(
+                MegaPartners(
+                    accounts=SolariumClient(
+                        http=site.http, base_url=site.url_of("solarium"), api_key=key("solarium")
+                    ),
+                    payments=MomoClient(http=site.http, base_url=site.url_of("momo"), api_key=key("momo")),
+                )
+            )
             return Served(mega, mega_app(mega, mega.keys), mega)
         case "solarium":
             partners = Partners(
@@ -158,8 +172,21 @@ def _build(service: str, site: Site) -> Served:
             return Served(momo, momo_app(momo, momo.keys), momo)
         case "mese":
             payments = MomoClient(http=site.http, base_url=site.url_of("momo"), api_key=key("momo"))
+            accounts = SolariumClient(
+                http=site.http, base_url=site.url_of("solarium"), api_key=key("solarium")
+            )
             sms = MegaClient(http=site.http, base_url=site.url_of("mega"), api_key=key("mega"))
-            mese = build.build_mese(site, payments, sms)
+            mese = build.build_mese(site, payments, accounts, sms)
             return Served(mese, mese_app(mese), None)
+        case "hub":
+            partners = HubPartners(
+                billing=SolariumClient(
+                    http=site.http, base_url=site.url_of("solarium"), api_key=key("solarium")
+                ),
+                commands=M2mClient(http=site.http, base_url=site.url_of("m2m"), api_key=key("m2m")),
+                tokens=MotoClient(http=site.http, base_url=site.url_of("moto"), api_key=key("moto")),
+            )
+            hub = build.build_hub(site, partners)
+            return Served(hub, hub_app(hub), hub)
         case _:
             raise ValueError(f"no service {service!r}")

@@ -1,7 +1,10 @@
 """Settings of the services, from the environment (PAYG_...) or a .env file. The only place that reads it."""
 
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backend.money import Biller
+from backend.sms import AFRICASTALKING_USER, PRICES, ROUTES, SmsRouting
 
 
 class ServeSettings(BaseSettings):
@@ -27,16 +30,51 @@ class ServeSettings(BaseSettings):
     mega_url: str = "http://127.0.0.1:8104"
     moto_url: str = "http://127.0.0.1:8105"
     m2m_url: str = "http://127.0.0.1:8106"
+    hub_url: str = "http://127.0.0.1:8107"
 
     mtn_base_url: str = "http://127.0.0.1:8080/sandbox/mtn"
+    daraja_base_url: str = "http://127.0.0.1:8080/sandbox/daraja"
+    airtel_base_url: str = "http://127.0.0.1:8080/sandbox/airtel"
+    equity_base_url: str = "http://127.0.0.1:8080/sandbox/equity"
+    halopesa_base_url: str = "http://127.0.0.1:8080/sandbox/halopesa"
+    halopesa_auth_base_url: str = Field(
+        default="http://127.0.0.1:8080/sandbox/halopesa", description="AzamPay's authenticator."
+    )
     africastalking_base_url: str = "http://127.0.0.1:8080/sandbox/africastalking"
+    infobip_base_url: str = "http://127.0.0.1:8080/sandbox/infobip"
+    pindo_base_url: str = "http://127.0.0.1:8080/sandbox/pindo"
+
+    africastalking_username: str = AFRICASTALKING_USER
+    sms_routes: dict[str, list[str]] = Field(
+        default={market: list(names) for market, names in ROUTES.items()},
+        description="A market's SMS providers, the first choice first; what stands nowhere is not served.",
+    )
+    sms_sender_ids: dict[str, str] = Field(
+        default={}, description="By market: the sender id of messages that name none."
+    )
+    sms_prices: dict[str, int] = Field(
+        default=dict(PRICES), description="By market: about what a segment costs, in subunits."
+    )
+
+    daraja_short_code: str = Field(default=Biller.short_code, description="Our paybill at Safaricom.")
+    equity_merchant_code: str = Biller.merchant_code
+    equity_account_number: str = Biller.account_number
+    equity_merchant_name: str = Biller.merchant_name
+    equity_till: str = Field(default=Biller.till, description="The EazzyPay till that customers pay.")
+    equity_ipn_username: str = Biller.ipn_username
+    halopesa_app_name: str = Biller.app_name
 
     master_key: SecretStr | None = Field(default=None, description="Hex; seals the secrets in the databases.")
     solarium_api_key: SecretStr | None = None
     momo_api_key: SecretStr | None = None
     moto_api_key: SecretStr | None = None
-    m2m_api_key: SecretStr | None = None
+    m2m_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("PAYG_M2M_API_KEY", "M2M_API_KEY"),
+        description="M2M's API key; the seed calls it M2M_API_KEY (checklist 61).",
+    )
     mega_api_key: SecretStr | None = None
+    hub_api_key: SecretStr | None = None
     webhook_secret: SecretStr | None = Field(
         default=None, description="Hex; signs M2M's callbacks to Solarium."
     )
@@ -46,7 +84,29 @@ class ServeSettings(BaseSettings):
     mtn_ug_api_key: SecretStr | None = None
     mtn_rw_api_user: SecretStr | None = None
     mtn_rw_api_key: SecretStr | None = None
+    daraja_consumer_key: SecretStr | None = None
+    daraja_consumer_secret: SecretStr | None = None
+    daraja_passkey: SecretStr | None = None
+    daraja_c2b_secret: SecretStr | None = Field(
+        default=None, description="32 hex digits; the last part of both registered C2B URLs."
+    )
+    airtel_client_id: SecretStr | None = None
+    airtel_client_secret: SecretStr | None = None
+    airtel_hook_secret: SecretStr | None = Field(
+        default=None, description="32 hex digits; the last part of the registered callback URL."
+    )
+    equity_api_key: SecretStr | None = None
+    equity_consumer_secret: SecretStr | None = None
+    equity_private_key: SecretStr | None = Field(default=None, description="PEM; signs requests to Jenga.")
+    equity_ipn_password: SecretStr | None = Field(
+        default=None, description="Of the Basic login of EazzyPay's notifications."
+    )
+    halopesa_client_id: SecretStr | None = None
+    halopesa_client_secret: SecretStr | None = None
+    halopesa_api_key: SecretStr | None = None
     africastalking_api_key: SecretStr | None = None
+    infobip_api_key: SecretStr | None = None
+    pindo_token: SecretStr | None = None
     mega_dlr_secret: SecretStr | None = Field(
         default=None, description="Path part of the delivery report hooks."
     )
@@ -54,6 +114,31 @@ class ServeSettings(BaseSettings):
     def url_of(self, service: str) -> str:
         """The base URL of a service."""
         return str(getattr(self, f"{service}_url")).rstrip("/")
+
+    def provider_url(self, name: str) -> str:
+        """The base URL of a provider."""
+        return str(getattr(self, f"{name}_base_url")).rstrip("/")
+
+    def sms(self) -> SmsRouting:
+        """Where short messages go."""
+        return SmsRouting(
+            routes=self.sms_routes,
+            sender_ids=self.sms_sender_ids,
+            prices=self.sms_prices,
+            africastalking_user=self.africastalking_username,
+        )
+
+    def biller(self) -> Biller:
+        """What the providers of money know us by."""
+        return Biller(
+            short_code=self.daraja_short_code,
+            merchant_code=self.equity_merchant_code,
+            account_number=self.equity_account_number,
+            merchant_name=self.equity_merchant_name,
+            till=self.equity_till,
+            ipn_username=self.equity_ipn_username,
+            app_name=self.halopesa_app_name,
+        )
 
     def secret_of(self, name: str) -> str | None:
         """A secret of the environment, if it is set."""

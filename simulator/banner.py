@@ -14,6 +14,7 @@ def banner(credentials: Json, data_dir: Path) -> str:
     device = cast("Sequence[Mapping[str, object]]", credentials["devices"])[0]
     price = cast(int, device["price_per_day_subunit"]) // 100
     serial, reference, msisdn = device["serial"], device["account_reference"], device["msisdn"]
+    sandboxes = " ".join(cast("Mapping[str, object]", credentials["sandbox"]))
     folder = "" if data_dir == Path("data") else f" --data-dir {data_dir}"
     file = f"{data_dir}/credentials.json"
     password = f"""import json; print(json.load(open("{file}"))["mqtt"]["ops"]["password"])"""
@@ -21,7 +22,8 @@ def banner(credentials: Json, data_dir: Path) -> str:
 payg is up. Ctrl-C stops it; the next start finds everything as it is now.
 
   HTTP       {http}
-             /solarium /momo /mese /mega /moto /m2m, /sandbox/mtn, /sandbox/africastalking, /panel
+             /solarium /momo /mese /mega /moto /m2m /hub, /panel
+             /sandbox/{sandboxes}
   MQTT       {mqtt["host"]}:{mqtt["port"]}, over WebSocket on port {mqtt["ws_port"]}
   Secrets    {data_dir}/credentials.json
 

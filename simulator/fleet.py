@@ -1,7 +1,8 @@
 """The devices of a world: virtual ones, each with a file for its flash.
 
 A device is provisioned once: a marker beside its file says that it was. With the marker and without the file
-somebody has taken the device's memory away, and with it the tokens that it has used: it is not started.
+somebody has taken the device's memory away, and with it the tokens that it has used: it runs as tampered, and
+grants nothing before a sync.
 """
 
 import random
@@ -15,7 +16,7 @@ from edge.device import VirtualDevice
 from firmware.config import Config
 from firmware.hal.unix import read_flash
 from firmware.state import State
-from firmware.store import Store, StoreError
+from firmware.store import Ring, StoreError
 from protocols import topics
 from simulator.development import DeviceSeed
 from simulator.invariants import Lamp
@@ -58,13 +59,12 @@ class Fleet:
         """Power every device on; they connect in the background. One without a good store stays off."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for serial, device in self._all.items():
+            if self._marker(serial).exists() and not self._file(serial).exists():
+                _log.error("device_tampered", serial=serial, reason="the flash is missing")
             try:
                 await device.start()
             except (StoreError, OSError) as error:
-                missing = self._marker(serial).exists() and not self._file(serial).exists()
-                _log.error(
-                    "device_tampered" if missing else "device_refused", serial=serial, reason=str(error)
-                )
+                _log.error("device_refused", serial=serial, reason=str(error))
                 continue
             self._marker(serial).touch()
             self.devices[serial] = device
@@ -84,7 +84,7 @@ class Fleet:
     def _stored_on(self, serial: str) -> bool:
         state = State(self._configs[serial], 0)
         try:
-            payload = Store(read_flash(str(self._file(serial)))).load()
+            payload = Ring(read_flash(str(self._file(serial)))).load()
         except (StoreError, OSError):  # taken away while the device runs
             payload = None
         if payload is not None:

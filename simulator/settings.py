@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -16,6 +16,11 @@ class UpSettings(BaseSettings):
     status_interval_s: int = Field(default=10, ge=1, description="How often a simulated device reports.")
     approve_after_s: float = Field(
         default=0.2, ge=0, le=300, description="How long a customer takes to enter the PIN."
+    )
+    m2m_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("PAYG_M2M_API_KEY", "M2M_API_KEY"),
+        description="M2M's API key (checklist 61); made at the first start unless named.",
     )
     die_at: str | None = Field(default=None, description="A step at which to die by SIGKILL (faults.py).")
     steps_file: Path | None = Field(

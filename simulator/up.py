@@ -25,7 +25,7 @@ from simulator.settings import UpSettings
 from simulator.world import World
 
 CREDENTIALS = "credentials.json"
-SERVICES = ("solarium", "momo", "mese", "mega", "moto", "m2m")
+SERVICES = ("solarium", "momo", "mese", "mega", "moto", "m2m", "hub")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,18 +14,23 @@ import structlog
 from aiohttp import web
 
 from backend import build
-from backend.build import MTN_TARGETS, Site
+from backend.build import Site
 from backend.data_dir import DataDir
+from backend.hub.routes import make_app as hub_app
+from backend.hub.service import Partners as HubPartners
 from backend.kit.database import Database
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.web import MAX_BODY
+from backend.m2m.partner import Partner as M2mPartner
 from backend.m2m.ports import Resolver
 from backend.m2m.routes import make_app as m2m_app
 from backend.m2m.service import M2mService
+from backend.mega.desk import Partners as MegaPartners
 from backend.mega.routes import make_app as mega_app
 from backend.mese.routes import make_app as mese_app
 from backend.momo.routes import make_app as momo_app
+from backend.moto.partner import Partner as MotoPartner
 from backend.moto.routes import make_app as moto_app
 from backend.solarium.orders import Partners
 from backend.solarium.routes import make_app as solarium_app
@@ -40,11 +45,7 @@ from simulator.faults import Faults
 from simulator.fleet import Fleet
 from simulator.invariants import Picture, Verdict
 from simulator.ports import Ports
-from simulator.providers.africastalking.routes import make_app as africastalking_app
-from simulator.providers.africastalking.sandbox import AfricasTalkingConfig, AfricasTalkingSandbox
-from simulator.providers.mtn.routes import make_app as mtn_app
-from simulator.providers.mtn.sandbox import MtnSandbox, MtnSandboxConfig
-from simulator.providers.mtn.store import ApiUser
+from simulator.sandboxes import SANDBOXES, Bench, build_sandbox
 from simulator.settings import UpSettings
 
 OPS: Literal["ops"] = "ops"
@@ -114,7 +115,7 @@ class World:
 
     async def start(self) -> None:
         """Open everything, in the order in which the parts need one another."""
-        for service in (*self._sandboxes, *self._services):
+        for service in self._services:
             await service.start()
         await self._install()
         if self._ports.last_http not in (0, self._ports.http):
@@ -123,6 +124,8 @@ class World:
             )
         await self._runner.setup()
         await web.SockSite(self._runner, self._ports.http_socket).start()
+        for sandbox in self._sandboxes.values():  # what they owe is told once: when we listen
+            await sandbox.service.start()
         await self.broker.start()
         await self.bridge.start()
         await self.bridge.ready()
@@ -133,7 +136,8 @@ class World:
         """Close everything, the devices first; whatever is under way goes on at the next start."""
         for stop in (self.fleet.stop, self.bridge.stop, self.broker.stop, self._runner.cleanup):
             await self._stopped(stop)
-        for service in (*self._services, *self._sandboxes):
+        sandboxes = [sandbox.service for sandbox in self._sandboxes.values()]
+        for service in (*self._services, *sandboxes):
             await self._stopped(service.stop)
         for database in self._databases.values():
             await database.close()
@@ -176,14 +180,23 @@ class World:
                 "client_secret": self._secret("solarium_client_secret"),
             },
             **{
-                name: {"api_key": self._secret(f"{name}_api_key")} for name in ("momo", "moto", "m2m", "mega")
+                name: {"api_key": self._secret(f"{name}_api_key")}
+                for name in ("momo", "moto", "m2m", "mega", "hub")
             },
             "panel": {"api_key": self._secret("panel_api_key")},
+            "sandbox": {
+                name: {"base_url": f"{self._base}/sandbox/{name}", **sandbox.credentials}
+                for name, sandbox in self._sandboxes.items()
+            },
             "devices": [asdict(seed) for seed in self._seeds],
         }
 
     def _secret(self, name: str) -> str:
-        return self._data_dir.secret(name)
+        given = self._settings.m2m_api_key if name == "m2m_api_key" else None
+        return self._data_dir.secret(name) if given is None else given.get_secret_value()
+
+    def _url_of(self, service: str) -> str:
+        return f"{self._base}/{service}"
 
     def _database(self, name: str) -> Database:
         if name not in self._databases:
@@ -191,41 +204,26 @@ class World:
         return self._databases[name]
 
     def _build_sandboxes(self, clock: Clock, entropy: Entropy) -> None:
-        site = self._site(self._http, clock, entropy)
-        self.mtn = MtnSandbox(
-            database=self._database("sandbox_mtn"),
+        bench = Bench(
             clock=clock,
             entropy=entropy,
             http=self._http,
-            config=MtnSandboxConfig(
-                subscription_key=site.secret("mtn_subscription_key"),
-                users=[
-                    ApiUser(site.mtn_api_user(market), target, self._ports.host, site.mtn_api_key(market))
-                    for market, target in MTN_TARGETS.items()
-                ],
-                approve_after_s=self._settings.approve_after_s,
-            ),
+            database=self._database,
+            secret=self._secret,
+            rsa_key=self._data_dir.rsa_key,
+            url_of=self._url_of,
+            host=self._ports.host,
+            approve_after_s=self._settings.approve_after_s,
         )
-        self.africastalking = AfricasTalkingSandbox(
-            database=self._database("sandbox_africastalking"),
-            clock=clock,
-            entropy=entropy,
-            http=self._http,
-            config=AfricasTalkingConfig(
-                username=build.AFRICASTALKING_USER,
-                api_key=site.secret("africastalking_api_key"),
-                dlr_url=f"{self._base}/mega/hooks/africastalking/dlr/{site.secret('mega_dlr_secret')}",
-            ),
-        )
-        self._sandboxes = (self.mtn, self.africastalking)
+        self._sandboxes = {name: build_sandbox(name, bench) for name in SANDBOXES}
 
     def _build_services(self, faults: Faults, clock: Clock, entropy: Entropy) -> None:
         def site(name: str) -> Site:
             return self._site(faults.tap_http(self._http, name), clock, entropy)
 
         self.moto = build.build_moto(site("moto"))
-        self.m2m = build.build_m2m(site("callback"))
         self.mega = build.build_mega(site("aggregator"))
+        self.m2m = build.build_m2m(site("callback"), faults.tap(self.mega, "device_sms"))
         self.solarium = build.build_solarium(
             site("solarium"),
             Partners(
@@ -235,8 +233,21 @@ class World:
             ),
         )
         self.momo = build.build_momo(site("provider"), faults.tap(self.solarium, "billing"))
-        self.mese = build.build_mese(site("mese"), faults.tap(self.momo, "payments"), self.mega)
-        self._services = (self.moto, self.m2m, self.mega, self.solarium, self.momo, self.mese)
+        self.mese = build.build_mese(
+            site("mese"), faults.tap(self.momo, "payments"), self.solarium.customers, self.mega
+        )
+        self.mega.attend(
+            MegaPartners(accounts=self.solarium.customers, payments=faults.tap(self.momo, "sms_payments"))
+        )
+        self.hub = build.build_hub(
+            site("hub"),
+            HubPartners(
+                billing=self.solarium,
+                commands=M2mPartner(self.m2m, "hub"),
+                tokens=MotoPartner(self.moto, "hub"),
+            ),
+        )
+        self._services = (self.moto, self.m2m, self.mega, self.solarium, self.momo, self.mese, self.hub)
 
     def _site(self, http: HttpClient, clock: Clock, entropy: Entropy) -> Site:
         return Site(
@@ -246,9 +257,9 @@ class World:
             resolver=self._resolver,
             database=self._database,
             secret=self._secret,
-            url_of=lambda service: f"{self._base}/{service}",
-            mtn_base_url=f"{self._base}/sandbox/mtn",
-            africastalking_base_url=f"{self._base}/sandbox/africastalking",
+            rsa_key=self._data_dir.rsa_key,
+            url_of=self._url_of,
+            provider_url=lambda name: f"{self._base}/sandbox/{name.removesuffix('_auth')}",
             development=True,
         )
 
@@ -261,8 +272,8 @@ class World:
             ("/mega", mega_app(self.mega, self.mega.keys)),
             ("/moto", moto_app(self.moto, self.moto.keys)),
             ("/m2m", m2m_app(self.m2m, self.m2m.keys)),
-            ("/sandbox/mtn", mtn_app(self.mtn)),
-            ("/sandbox/africastalking", africastalking_app(self.africastalking)),
+            ("/hub", hub_app(self.hub)),
+            *((f"/sandbox/{name}", sandbox.app) for name, sandbox in self._sandboxes.items()),
             ("/panel", panel_app(self.fleet.devices, self._secret("panel_api_key"))),
         ):
             root.add_subapp(path, app)
@@ -276,6 +287,7 @@ class World:
             ("moto", self.moto),
             ("m2m", self.m2m),
             ("mega", self.mega),
+            ("hub", self.hub),
         ):
             await service.install_key(key=self._secret(f"{name}_api_key"), client=build.CALLERS[name])
         await self.solarium.install_client(CLIENT_ID, self._secret("solarium_client_secret"))

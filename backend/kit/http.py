@@ -38,6 +38,12 @@ class HttpAnswer:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def retry_after_s(self) -> int | None:
+        """The seconds of a Retry-After header; None: there is none, or it names a date."""
+        wait = self.headers.get("retry-after", "")
+        return int(wait) if wait.isascii() and wait.isdigit() and len(wait) < 6 else None
+
     def json(self) -> dict[str, object]:
         """The body as a JSON object; an InternalError names a partner that answers something else."""
         try:

@@ -11,9 +11,13 @@ import msgspec
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, select
 
 from backend.kit.database import Database
+from backend.kit.errors import Forbidden
 from backend.kit.rows import insert_new
 
 MAX_KEY = 512  # longer headers are not hashed
+
+
+MARKETS_HEADER = "Payg-Markets"  # a service that calls for a client of its own names that one's markets
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,19 @@ class Client:
 
     name: str
     markets: tuple[str, ...]
+
+    def narrowed(self, header: str | None) -> "Client":
+        """The client within the markets of a MARKETS_HEADER (`UG,RW`), if there is one; never beyond its own.
+
+        Forbidden: the two have none in common.
+        """
+        if header is None:
+            return self
+        named = tuple(market.strip() for market in header.split(","))
+        common = tuple(market for market in named if market and market in (self.markets or named))
+        if not common:
+            raise Forbidden("the key is for other markets")
+        return Client(self.name, common)
 
 
 class ApiKeys:

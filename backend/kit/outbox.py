@@ -73,6 +73,18 @@ class Leased:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A row that was given up, as an operator sees it; its payload may hold secrets and is not shown."""
+
+    id: int
+    kind: str
+    key: str
+    attempts: int
+    created_at_ms: int
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """It left. `then` writes what follows from it, in the transaction that removes the row."""
 
@@ -274,6 +286,39 @@ class Outbox:
     def bury(self, connection: Connection, leased: Leased, error: str) -> None:
         """Keep a row as a dead letter, if it is still ours."""
         connection.execute(self._held(leased).values(state=DEAD, last_error=error[:MAX_ERROR]))
+
+    def dead_letters(
+        self, connection: Connection, kinds: Sequence[str], *, limit: int, before: int | None = None
+    ) -> list[DeadLetter]:
+        """Dead rows of `kinds`, newest first; `before` is the id of the last one of the page before."""
+        table = self.table
+        columns = (table.c.id, table.c.kind, table.c.key, table.c.attempts, table.c.created_at_ms)
+        statement = select(*columns, func.coalesce(table.c.last_error, "")).where(
+            table.c.state == DEAD, table.c.kind.in_(kinds)
+        )
+        if before is not None:
+            statement = statement.where(table.c.id < before)
+        rows = connection.execute(statement.order_by(table.c.id.desc()).limit(limit)).all()
+        return [DeadLetter(*row) for row in rows]
+
+    def dead_letter(self, connection: Connection, row_id: int) -> DeadLetter | None:
+        """One dead row."""
+        table = self.table
+        columns = (table.c.id, table.c.kind, table.c.key, table.c.attempts, table.c.created_at_ms)
+        statement = select(*columns, func.coalesce(table.c.last_error, "")).where(
+            table.c.id == row_id, table.c.state == DEAD
+        )
+        row = connection.execute(statement).first()
+        return None if row is None else DeadLetter(*row)
+
+    def revive(self, connection: Connection, letter: DeadLetter, now_ms: int) -> bool:
+        """Give a dead row all its attempts again, from now on; False: it is dead no more."""
+        statement = update(self.table).where(self.table.c.id == letter.id, self.table.c.state == DEAD)
+        values = statement.values(state=WAITING, attempts=0, due_at_ms=now_ms, last_error=None)
+        revived = connection.execute(values.returning(self.table.c.id)).first() is not None
+        if revived:
+            connection.info.setdefault(OutboxSignal.MARK, set[str]()).add(letter.kind)
+        return revived
 
     def release(self, connection: Connection, now_ms: int) -> None:
         """Make every leased row due: for a start where no other process shares the database."""

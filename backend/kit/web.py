@@ -34,14 +34,17 @@ def application(
     service: str,
     headers: Mapping[str, str] | None = None,
     shapes: Mapping[str, Render] | None = None,
+    bodies: Mapping[str, int] | None = None,
 ) -> web.Application:
     """An aiohttp application of `routes`; `headers` go on every answer.
 
-    `shapes` gives paths (by how they end, so also below a prefix) a render of their own.
+    `shapes` gives paths (by how they end, so also below a prefix) a render of their own, `bodies` gives
+    routes (by how their pattern ends) another limit than MAX_BODY, in bytes.
     """
     log = structlog.get_logger(service=service)
     extra = dict(headers or {})
     default, shaped = render, tuple((shapes or {}).items())
+    bounds = tuple((bodies or {}).items())
 
     def rendered(request: web.Request, error: BackendError) -> web.Response:
         path = request.rel_url.path
@@ -51,12 +54,13 @@ def application(
     async def shell(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        bound = next((own for end, own in bounds if _route(request).endswith(end)), MAX_BODY)
         try:
-            response = await handler(_bounded(request))
+            response = await handler(_bounded(request, bound))
         except BackendError as error:
             response = rendered(request, error)
         except web.HTTPRequestEntityTooLarge:
-            response = rendered(request, TooLarge(f"the body is over {MAX_BODY} bytes; send less"))
+            response = rendered(request, TooLarge(f"the body is over {bound} bytes; send less"))
         except web.HTTPNotFound:
             response = rendered(request, NotFound("no such path"))
         except web.HTTPMethodNotAllowed as error:
@@ -76,12 +80,12 @@ def application(
     return app
 
 
-def _bounded(request: web.Request) -> web.Request:
+def _bounded(request: web.Request, bound: int) -> web.Request:
     """The request with our limit on its body, read or not: aiohttp knows only the outermost application's."""
     announced = request.content_length or 0
-    if announced > MAX_BODY:
-        raise web.HTTPRequestEntityTooLarge(MAX_BODY, announced)
-    return request if request.client_max_size == MAX_BODY else request.clone(client_max_size=MAX_BODY)
+    if announced > bound:
+        raise web.HTTPRequestEntityTooLarge(bound, announced)
+    return request if request.client_max_size == bound else request.clone(client_max_size=bound)
 
 
 def _route(request: web.Request) -> str:

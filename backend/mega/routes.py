@@ -1,38 +1,147 @@
 """HTTP of mega: parse, call the service, render. Errors: `{"error","message","details"}` (resolutions 21).
 
-POST /send_short_message · POST /shortmessages/update_dlr · GET /v1/inbox?msisdn=    header X-API-Key
-POST /hooks/africastalking/dlr/{secret}    delivery reports; the path is the credential
+POST /send_short_message · POST /shortmessages/create_inbound · POST /shortmessages/update_dlr
+POST /api/sms/send · GET /api/sms/{message_id}/status · POST /api/sms/validate · POST /api/dlr/callback
+GET /v1/inbox?msisdn=    header X-API-Key on all of these
+GET /health              for anybody
+POST /hooks/...          the providers' own webhooks: hooks.py
 """
 
-import hmac
-import re
+from collections.abc import Mapping
 
+import msgspec
 from aiohttp import web
 
-from backend.kit.errors import BackendError, BadRequest, NotFound, Unauthorized
+from backend.kit.errors import BackendError, BadRequest, Unauthorized
 from backend.kit.keys import ApiKeys, Client
-from backend.kit.runtime import parse_iso
-from backend.kit.web import application, empty_response, json_response, read_form, read_json
-from backend.mega.schemas import DlrAnswer, DlrRequest, ErrorAnswer, Inbox, SendRequest
+from backend.kit.openapi import Answer, Handler, Operation, api_key, documented
+from backend.kit.runtime import iso, parse_iso
+from backend.kit.web import application, json_response, read_json
+from backend.mega.hooks import BODIES, hooks
+from backend.mega.ports import Dlr, Received
+from backend.mega.schemas import (
+    ApiSendRequest,
+    ApiSent,
+    Checked,
+    CheckRequest,
+    DlrAnswer,
+    DlrCallback,
+    DlrRequest,
+    ErrorAnswer,
+    Health,
+    InboundAnswer,
+    InboundRequest,
+    Inbox,
+    InboxQuery,
+    Queued,
+    SendRequest,
+    SmsStatus,
+)
 from backend.mega.service import MegaService, check_markets
 from backend.mega.states import REPORTED, Status
+from backend.mega.tables import MessageRow
 
-MAX_FIELD = 200  # characters of a field of a hook's form
+DRY_RUN = "dry_run"
+KEY = api_key("X-API-Key")
 
 
 def make_app(service: MegaService, keys: ApiKeys) -> web.Application:
     """The application of `service`; `keys` are whom it lets in."""
-    routes = _Routes(service, keys)
-    return application(
-        [
-            web.post("/send_short_message", routes.send),
-            web.post("/shortmessages/update_dlr", routes.update_dlr),
-            web.post("/hooks/africastalking/dlr/{secret}", routes.africastalking_dlr),
-            web.get("/v1/inbox", routes.inbox),
-        ],
-        render=render,
-        service="mega",
-    )
+    told = [*_operations(_Routes(service, keys)), *hooks(service)]
+    routes = documented(title="mega", about=__doc__, operations=told)
+    return application(routes, render=render, service="mega", bodies=BODIES)
+
+
+def _operations(routes: "_Routes") -> list[Operation]:
+    def keyed(
+        method: str,
+        path: str,
+        handler: Handler,
+        summary: str,
+        *,
+        answers: dict[int, Answer],
+        request: object = None,
+        query: type[msgspec.Struct] | None = None,
+    ) -> Operation:
+        said = answers | dict.fromkeys((400, 401, 403, 413, 503), ErrorAnswer)
+        return Operation(
+            method, path, handler, summary, request=request, query=query, answers=said, security=KEY
+        )
+
+    missing: dict[int, Answer] = {404: ErrorAnswer}
+    unroutable: dict[int, Answer] = {422: ErrorAnswer}
+    return [
+        keyed(
+            "POST",
+            "/send_short_message",
+            routes.send,
+            "Sends a short message",
+            request=SendRequest,
+            answers={202: Queued, **unroutable},
+        ),
+        keyed(
+            "POST",
+            "/shortmessages/create_inbound",
+            routes.create_inbound,
+            "Takes in what a customer sent",
+            request=InboundRequest,
+            answers={201: InboundAnswer, **missing},
+        ),
+        keyed(
+            "POST",
+            "/shortmessages/update_dlr",
+            routes.update_dlr,
+            "Takes in a delivery report",
+            request=DlrRequest,
+            answers={200: DlrAnswer, **missing},
+        ),
+        keyed(
+            "POST",
+            "/api/sms/send",
+            routes.api_send,
+            "Sends a short message, or rehearses it",
+            request=ApiSendRequest,
+            answers={200: ApiSent, **unroutable},
+        ),
+        keyed(
+            "GET",
+            "/api/sms/{message_id}/status",
+            routes.api_status,
+            "What became of a message",
+            answers={200: SmsStatus, **missing},
+        ),
+        keyed(
+            "POST",
+            "/api/sms/validate",
+            routes.api_validate,
+            "Checks a message, counts its segments",
+            request=CheckRequest,
+            answers={200: Checked},
+        ),
+        keyed(
+            "POST",
+            "/api/dlr/callback",
+            routes.api_dlr,
+            "Takes in a report, by our id or the provider's",
+            request=DlrCallback,
+            answers={200: DlrAnswer, **missing},
+        ),
+        Operation(
+            "GET",
+            "/health",
+            routes.health,
+            "Whether the database answers",
+            answers={200: Health, 503: ErrorAnswer},
+        ),
+        keyed(
+            "GET",
+            "/v1/inbox",
+            routes.inbox,
+            "What a number received; in development alone",
+            query=InboxQuery,
+            answers={200: Inbox, **missing},
+        ),
+    ]
 
 
 def render(error: BackendError) -> web.Response:
@@ -58,42 +167,97 @@ class _Routes:
             market=body.market,
             sender_id=body.sender_id,
             reference=body.reference,
+            callback_url=body.callback_url,
             client=client.name,
             markets=client.markets,
         )
         return json_response(queued, status=202)
 
+    async def create_inbound(self, request: web.Request) -> web.Response:
+        client = self._client(request)
+        body = await read_json(request, InboundRequest)
+        message = Received(
+            provider_message_id=body.provider_message_id,
+            sender=body.sender,
+            to=body.to,
+            text=body.text,
+            received_at_ms=_time("received_at", body.received_at),
+        )
+        message_id = await self._service.receive(body.provider, message, markets=client.markets)
+        return json_response(InboundAnswer(message_id=message_id), status=201)
+
     async def update_dlr(self, request: web.Request) -> web.Response:
         client = self._client(request)
         body = await read_json(request, DlrRequest)
-        row = await self._service.update_dlr(
-            provider=body.provider,
+        dlr = Dlr(
             provider_message_id=body.provider_message_id,
             status=_status(body.status),
+            provider_status=body.status,
             failure_reason=body.failure_reason,
-            at_ms=_time(body.done_at),
-            markets=client.markets,
+            at_ms=_time("done_at", body.done_at),
         )
+        row = await self._service.update_dlr(body.provider, dlr, markets=client.markets)
         return json_response(DlrAnswer(message_id=row.id, status=row.status))
 
-    async def africastalking_dlr(self, request: web.Request) -> web.Response:
-        given = request.match_info["secret"].encode("utf-8", "surrogateescape")
-        if not hmac.compare_digest(given, self._service.config.dlr_secret.encode()):
-            raise NotFound("no such path")
-        form = await read_form(request)
-        await self._service.report(
-            provider="africastalking",
-            provider_message_id=_field(form, "id"),
-            status=_status(_field(form, "status")),
-            failure_reason=form.get("failureReason", "")[:MAX_FIELD] or None,
+    async def api_send(self, request: web.Request) -> web.Response:
+        client = self._client(request)
+        body = await read_json(request, ApiSendRequest)
+        if body.dry_run:
+            rehearsed = await self._service.rehearse(
+                to=body.to,
+                text=body.message,
+                sender_id=body.sender_id,
+                callback_url=body.callback_url,
+                markets=client.markets,
+            )
+            return json_response(_sent(rehearsed, message_id=None, status=DRY_RUN))
+        row = await self._service.take(
+            to=body.to,
+            text=body.message,
+            sender_id=body.sender_id,
+            reference=body.reference,
+            callback_url=body.callback_url,
+            priority=body.priority,
+            client=client.name,
+            markets=client.markets,
         )
-        return empty_response(200)
+        return json_response(_sent(row, message_id=row.id, status=Status.QUEUED))
+
+    async def api_status(self, request: web.Request) -> web.Response:
+        client = self._client(request)
+        message_id = request.match_info["message_id"]
+        return json_response(await self._service.status(message_id, markets=client.markets))
+
+    async def api_validate(self, request: web.Request) -> web.Response:
+        client = self._client(request)
+        body = await read_json(request, CheckRequest)
+        return json_response(self._service.check(to=body.to, text=body.message, markets=client.markets))
+
+    async def api_dlr(self, request: web.Request) -> web.Response:
+        client = self._client(request)
+        body = await read_json(request, DlrCallback)
+        provider, provider_message_id = body.provider, body.provider_message_id
+        if body.message_id is not None:
+            provider, provider_message_id = await self._service.named(body.message_id, markets=client.markets)
+        if provider is None or provider_message_id is None:
+            raise BadRequest("name the message", fields=[("message_id", "is missing")])
+        dlr = Dlr(
+            provider_message_id=provider_message_id,
+            status=_status(body.status),
+            provider_status=body.status,
+            failure_reason=body.failure_reason,
+            at_ms=_time("done_at", body.done_at),
+        )
+        row = await self._service.update_dlr(provider, dlr, markets=client.markets)
+        return json_response(DlrAnswer(message_id=row.id, status=row.status))
+
+    async def health(self, _: web.Request) -> web.Response:
+        await self._service.health()
+        return json_response(Health())
 
     async def inbox(self, request: web.Request) -> web.Response:
         client = self._client(request)
-        msisdn = request.query.get("msisdn", "").strip().removeprefix("+")
-        if not re.fullmatch(r"[1-9][0-9]{6,14}", msisdn):
-            raise BadRequest("msisdn is no phone number", fields=[("msisdn", "is no phone number")])
+        msisdn = _inbox_of(request.query)
         check_markets(client.markets, self._service.market_of(msisdn))
         return json_response(Inbox(messages=await self._service.inbox(msisdn)))
 
@@ -104,6 +268,24 @@ class _Routes:
         return client
 
 
+def _inbox_of(query: Mapping[str, str]) -> str:
+    try:
+        number = msgspec.convert(dict(query), InboxQuery).msisdn
+    except msgspec.ValidationError as error:
+        raise BadRequest("msisdn is no phone number", fields=[("msisdn", "is no phone number")]) from error
+    return number.strip().removeprefix("+")
+
+
+def _sent(row: MessageRow, *, message_id: str | None, status: str) -> ApiSent:
+    return ApiSent(
+        message_id=message_id,
+        status=status,
+        to=f"+{row.to_msisdn}",
+        segments=row.segments,
+        created_at=iso(row.created_at_ms),
+    )
+
+
 def _status(text: str) -> Status:
     status = REPORTED.get(text.lower())
     if status is None:
@@ -111,15 +293,8 @@ def _status(text: str) -> Status:
     return status
 
 
-def _time(text: str | None) -> int | None:
+def _time(name: str, text: str | None) -> int | None:
     try:
         return None if text is None else parse_iso(text)
     except (ValueError, OverflowError) as error:
-        raise BadRequest("done_at is no time", fields=[("done_at", "is no ISO 8601 time")]) from error
-
-
-def _field(form: dict[str, str], name: str) -> str:
-    value = form.get(name, "")
-    if not value or len(value) > MAX_FIELD:
-        raise BadRequest(f"the form lacks {name}", fields=[(name, "is missing, or too long")])
-    return value
+        raise BadRequest(f"{name} is no time", fields=[(name, "is no ISO 8601 time")]) from error

@@ -1,37 +1,36 @@
-"""Decides about short messages. Next: states.py, store.py (SQL), providers/ (who sends).
+"""Decides about short messages. Next: delivery.py (what leaves), desk.py (what comes), store.py (SQL).
 
-    send     stores the message and its outbox row in one transaction, then answers
-    outbox   hands it to the market's provider; what is unknown after a time-out is not sent again
-    report   a delivery report: kept, and applied to its message; one that overtakes our commit waits there
-
-A process that dies while a provider is answering sends again at its next start: a token that comes twice is
-worth no more than once, one that never comes leaves a house dark.
+send     stores the message and its outbox row in one transaction, then answers
+report   a delivery report: kept, and applied to its message
+receive  a customer's message: kept, and answered by the desk
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-import structlog
 from sqlalchemy import Connection
 
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database
 from backend.kit.dispatcher import Dispatcher
-from backend.kit.errors import Forbidden, InternalError, NotFound, Unprocessable
-from backend.kit.http import TimedOut
+from backend.kit.errors import Forbidden, NotFound, Unprocessable
+from backend.kit.http import HttpClient
 from backend.kit.migrations import migrate
-from backend.kit.outbox import Dead, Done, Leased, Outcome, Outgoing, Policy
+from backend.kit.outbox import Outgoing
 from backend.kit.runtime import Clock, Entropy, iso, uuid4
-from backend.mega.ports import Refused, SmsProvider
-from backend.mega.schemas import InboxMessage, Queued
+from backend.kit.webhooks import Resolver
+from backend.mega.delivery import LANES, CallbackConfig, Delivery
+from backend.mega.desk import Desk, Partners
+from backend.mega.ports import Dlr, Received, SmsProvider
+from backend.mega.schemas import MAX_TEXT, Checked, InboxMessage, Queued, SmsStatus, status_of
 from backend.mega.segments import count
-from backend.mega.states import FINAL, OPEN, Status, after_report
-from backend.mega.store import Key, MessageRow, Report, Store, key_of
+from backend.mega.states import Status
+from backend.mega.store import Key, Store, key_of
+from backend.mega.tables import NORMAL, MessageRow
 
-SEND = "send"  # kind of outbox row; its key is the message id
-ATTEMPTS = 60  # about an hour of a provider that is away; then an operator decides
+NUMBER = re.compile(r"\+?[1-9][0-9]{6,14}")
 INBOX_LIMIT = 100  # messages of one inbox answer; the newest
-MAX_REASON = 200  # characters of a provider's reason that are kept
 
 
 class NoRoute(Unprocessable):
@@ -44,17 +43,20 @@ class NoRoute(Unprocessable):
 class Config:
     """Routing and secrets.
 
-    `routes`: provider by market; a market that is not there is not served. `prefixes`: market by country
-    prefix, for messages that name no market. `sender_ids`: by market, when a message names none.
-    `dlr_secret`: path part of the delivery report hooks. `development`: numbers' inboxes can be read.
-    `order_client`: whose references those of `send` without a client are.
+    `routes`: a market's providers, the first choice first; a market that is not there is not served.
+    `prefixes`: market by country prefix, for messages that name no market. `sender_ids`: by market, when a
+    message names none. `prices`: of a segment by market, in subunits. `dlr_secret`: path part of the
+    providers' hooks. `development`: numbers' inboxes can be read. `order_client`: whose references those of
+    `send` without a client are.
     """
 
-    routes: Mapping[str, str]
+    routes: Mapping[str, Sequence[str]]
     prefixes: Mapping[str, str]
     pepper: bytes = field(repr=False)
     dlr_secret: str = field(repr=False)
+    callbacks: CallbackConfig
     sender_ids: Mapping[str, str] = field(default_factory=dict[str, str])
+    prices: Mapping[str, int] = field(default_factory=dict[str, int])
     development: bool = False
     order_client: str = "solarium"
 
@@ -83,6 +85,8 @@ class MegaService:
         database: Database,
         clock: Clock,
         entropy: Entropy,
+        http: HttpClient,
+        resolver: Resolver,
         config: Config,
         providers: Mapping[str, SmsProvider],
     ):
@@ -90,19 +94,39 @@ class MegaService:
         self._clock = clock
         self._entropy = entropy
         self.config = config
-        self._providers = dict(providers)
         self._store = Store(config.pepper)
         self.keys = self._store.keys
-        self._log = structlog.get_logger(service="mega")
         self._messages: WriteBatch[MessageRow, MessageRow] = WriteBatch(database, self._decide)
+        self._delivery = Delivery(
+            store=self._store,
+            database=database,
+            clock=clock,
+            http=http,
+            resolver=resolver,
+            providers=dict(providers),
+            routes=config.routes,
+            callbacks=config.callbacks,
+        )
+        self._desk = Desk(
+            store=self._store,
+            database=database,
+            clock=clock,
+            entropy=entropy,
+            send=self.send,
+            serves=lambda provider, market: provider in self._delivery.usable(market),
+        )
         self._dispatcher = Dispatcher(
             outbox=self._store.outbox,
             database=database,
             clock=clock,
-            handlers={SEND: self._send},
-            policies={SEND: Policy(attempts=ATTEMPTS, on_dead=self._gave_up)},
+            handlers={**self._delivery.handlers, **self._desk.handlers},
+            policies={**self._delivery.policies, **self._desk.policies},
             service="mega",
         )
+
+    def attend(self, partners: Partners) -> None:
+        """Answer customers with these partners' help; before `start`."""
+        self._desk.partners = partners
 
     async def start(self) -> None:
         """Bring the schema up to date, load the keys, take up what was left undone."""
@@ -120,6 +144,8 @@ class MegaService:
         await self._database.write(lambda c: self.keys.install(c, key, client, markets, now_ms))
         await self.keys.load(self._database)
 
+    # Messages out
+
     async def send(
         self,
         *,
@@ -128,88 +154,157 @@ class MegaService:
         market: str | None = None,
         sender_id: str | None = None,
         reference: str | None = None,
+        callback_url: str | None = None,
         client: str | None = None,
         markets: Sequence[str] = (),
     ) -> Queued:
+        """`take`, answered in short."""
+        row = await self.take(
+            to=to,
+            text=text,
+            market=market,
+            sender_id=sender_id,
+            reference=reference,
+            callback_url=callback_url,
+            client=client,
+            markets=markets,
+        )
+        return Queued(message_id=row.id, status=Status.QUEUED, segments=row.segments)
+
+    async def take(
+        self,
+        *,
+        to: str,
+        text: str,
+        market: str | None = None,
+        sender_id: str | None = None,
+        reference: str | None = None,
+        callback_url: str | None = None,
+        priority: str = NORMAL,
+        client: str | None = None,
+        markets: Sequence[str] = (),
+    ) -> MessageRow:
         """Take a message in hand; the first one, if the client used this `reference` before.
 
+        `priority`: one of LANES. `callback_url` is told of the end. Raises what `rehearse` raises.
+        """
+        row = await self.rehearse(
+            to=to, text=text, market=market, sender_id=sender_id, callback_url=callback_url, markets=markets
+        )
+        row = replace(
+            row,
+            reference=row.reference if reference is None else f"ref:{reference}",
+            priority=priority,
+            client=client or self.config.order_client,
+        )
+        return await self._messages.submit(row)
+
+    async def rehearse(
+        self,
+        *,
+        to: str,
+        text: str,
+        market: str | None = None,
+        sender_id: str | None = None,
+        callback_url: str | None = None,
+        markets: Sequence[str] = (),
+    ) -> MessageRow:
+        """The message that these make, routed; nothing is stored.
+
         NoRoute: see there. Forbidden: number or route are of none of `markets` (none: every one is fine).
+        BadRequest: a URL that is not called.
         """
         msisdn = to.removeprefix("+")
         check_markets(markets, market, self.market_of(msisdn))
         market = market or self.market_of(msisdn)
-        provider = self.config.routes.get(market)
-        if provider is None or provider not in self._providers:
+        usable = self._delivery.usable(market)
+        if not usable:
             raise NoRoute(f"no SMS provider is configured for market {market or 'of this number'}")
+        if callback_url is not None:
+            await self._delivery.check_callback(callback_url)
         message_id = uuid4(self._entropy)
-        row = MessageRow(
+        return MessageRow(
             id=message_id,
-            reference=f"id:{message_id}" if reference is None else f"ref:{reference}",
+            reference=f"id:{message_id}",
             to_msisdn=msisdn,
             text=text,
             market=market,
             sender_id=sender_id or self.config.sender_ids.get(market),
             segments=count(text),
-            provider=provider,
+            provider=usable[0],
             status=Status.QUEUED,
             created_at_ms=self._clock.now_ms(),
-            client=client or self.config.order_client,
+            client="",
+            callback_url=callback_url,
         )
-        stored = await self._messages.submit(row)
-        return Queued(message_id=stored.id, status=Status.QUEUED, segments=stored.segments)
 
-    async def report(
-        self,
-        *,
-        provider: str,
-        provider_message_id: str,
-        status: Status,
-        failure_reason: str | None = None,
-        at_ms: int | None = None,
-    ) -> MessageRow | None:
-        """Keep a delivery report and apply it; the message after it, or None if none has this id (yet)."""
-        at_ms = self._clock.now_ms() if at_ms is None else at_ms
-        report = Report(provider, provider_message_id, status, failure_reason, at_ms)
+    async def status(self, message_id: str, *, markets: Sequence[str] = ()) -> SmsStatus:
+        """A message. NotFound: there is none, or it is of none of `markets`."""
+        return status_of(await self._message(message_id, markets))
 
-        def work(connection: Connection) -> MessageRow | None:
-            self._store.add_report(connection, report)
-            row = self._store.by_provider_id(connection, provider, provider_message_id)
-            if row is None:
-                return None
-            self._apply(connection, row, report)
-            return self._store.by_id(connection, row.id)
+    def check(self, *, to: str, text: str, markets: Sequence[str] = ()) -> Checked:
+        """Whether `send` would take this, how many segments it has, and about what they cost."""
+        segments = count(text)
+        number = NUMBER.fullmatch(to)
+        market = self.market_of(to.removeprefix("+")) if number else ""
+        price = self.config.prices.get(market)
+        allowed = not markets or market in markets
+        valid = allowed and 0 < len(text) <= MAX_TEXT and bool(self._delivery.usable(market))
+        return Checked(
+            valid=valid,
+            segments=segments,
+            estimated_cost=None if price is None or not valid else price * segments,
+        )
 
-        return await self._database.write(work)
+    async def health(self) -> None:
+        """Unavailable: the database does not answer."""
+        await self._database.read(lambda c: self._store.by_id(c, ""))
 
-    async def update_dlr(
-        self,
-        *,
-        provider: str,
-        provider_message_id: str,
-        status: Status,
-        failure_reason: str | None = None,
-        at_ms: int | None = None,
-        markets: Sequence[str] = (),
-    ) -> MessageRow:
+    # Reports and messages in
+
+    async def report(self, provider: str, dlrs: Sequence[Dlr]) -> list[MessageRow]:
+        """Keep delivery reports and apply them; the messages that are known, as they are then."""
+        return await self._database.write(lambda c: self._delivery.take_reports(c, provider, dlrs))
+
+    async def update_dlr(self, provider: str, dlr: Dlr, *, markets: Sequence[str] = ()) -> MessageRow:
         """`report`, for callers that know our messages: NotFound, and nothing kept, for an unknown one.
 
         Forbidden: it is of none of `markets`.
         """
         known = await self._database.read(
-            lambda c: self._store.by_provider_id(c, provider, provider_message_id)
+            lambda c: self._store.by_provider_id(c, provider, dlr.provider_message_id)
         )
-        if known is not None:
-            check_markets(markets, known.market)
-        row = known and await self.report(
-            provider=provider,
-            provider_message_id=provider_message_id,
-            status=status,
-            failure_reason=failure_reason,
-            at_ms=at_ms,
-        )
-        if row is None:
+        if known is None:
             raise NotFound("no such message")
-        return row
+        check_markets(markets, known.market)
+        rows = await self.report(provider, [dlr])
+        if not rows:
+            raise NotFound("no such message")
+        return rows[0]
+
+    async def named(self, message_id: str, *, markets: Sequence[str] = ()) -> tuple[str, str]:
+        """(provider, its id) of a message. NotFound: there is none, or the provider does not have it."""
+        row = await self._message(message_id, markets)
+        if row.provider_message_id is None:
+            raise NotFound("no such message at a provider")
+        return row.provider, row.provider_message_id
+
+    async def receive(self, provider: str, message: Received, *, markets: Sequence[str] = ()) -> str:
+        """Keep a customer's message, once, and answer it; our id of it.
+
+        Forbidden: his number is of none of `markets`.
+        """
+        message = replace(message, sender=message.sender.removeprefix("+"))
+        market = self.market_of(message.sender)
+        if markets:
+            check_markets(markets, market or "of this number")
+        return await self._desk.receive(provider, message, market=market)
+
+    async def opt_out(self, msisdn: str, sender_id: str) -> None:
+        """This customer is sent nothing more in the name of `sender_id`."""
+        now_ms = self._clock.now_ms()
+        number = msisdn.removeprefix("+")
+        await self._database.write(lambda c: self._store.opt_out(c, number, sender_id, now_ms))
 
     async def inbox(self, msisdn: str) -> list[InboxMessage]:
         """What went out to a number, newest last. NotFound: not in development."""
@@ -243,6 +338,14 @@ class MegaService:
             (self.config.prefixes[msisdn[:n]] for n in (3, 2, 1) if msisdn[:n] in self.config.prefixes), ""
         )
 
+    async def _message(self, message_id: str, markets: Sequence[str]) -> MessageRow:
+        if not message_id.isprintable():  # PostgreSQL takes no NUL in text
+            raise NotFound("no such message")
+        row = await self._database.read(lambda c: self._store.by_id(c, message_id))
+        if row is None or (markets and row.market not in markets):
+            raise NotFound("no such message")
+        return row
+
     def _decide(self, connection: Connection, rows: Sequence[MessageRow]) -> list[MessageRow]:
         """A batch of new messages: each reference's first one stays, with its outbox row."""
         firsts: dict[Key, MessageRow] = {}
@@ -250,59 +353,7 @@ class MegaService:
             firsts.setdefault(key_of(row), row)
         self._store.add(connection, list(firsts.values()))
         stored = self._store.by_keys(connection, list(firsts))
-        new = [row.id for key, row in firsts.items() if stored[key].id == row.id]
-        outgoing = [Outgoing(SEND, message_id, {}) for message_id in new]
+        new = [row for key, row in firsts.items() if stored[key].id == row.id]
+        outgoing = [Outgoing(LANES[row.priority], row.id, {}) for row in new]
         self._store.outbox.put(connection, outgoing, self._clock.now_ms())
         return [stored[key_of(row)] for row in rows]
-
-    async def _send(self, leased: Leased) -> Outcome:
-        row = await self._database.read(lambda c: self._store.by_id(c, leased.key))
-        if row is None:
-            raise InternalError(f"outbox row {leased.key}: no such message")
-        if row.status not in OPEN:
-            return Done()
-        provider = self._providers.get(row.provider)
-        if provider is None:
-            raise NoRoute(f"provider {row.provider!r} is not configured any more")
-        try:
-            answer = await provider.send(to=row.to_msisdn, text=row.text, sender_id=row.sender_id)
-        except TimedOut as error:
-            self._log.warning("message.unknown", message_id=row.id, error=error.detail)
-            return Dead(error.detail, lambda c: self._store.set_status(c, row.id, Status.UNKNOWN, {}))
-        if isinstance(answer, Refused):
-            reason = answer.reason[:MAX_REASON]
-            return Dead(reason, lambda connection: self._failed(connection, row.id, reason))
-        provider_message_id = answer.provider_message_id
-        return Done(lambda connection: self._sent(connection, row, provider_message_id))
-
-    def _sent(self, connection: Connection, row: MessageRow, provider_message_id: str | None) -> None:
-        values: dict[str, str | int | None] = {
-            "provider_message_id": provider_message_id,
-            "sent_at_ms": self._clock.now_ms(),
-        }
-        self._store.set_status(connection, row.id, Status.SENT, values)
-        if provider_message_id is None:
-            return
-        for report in self._store.reports_of(connection, row.provider, provider_message_id):
-            current = self._store.by_id(connection, row.id)
-            if current is not None:
-                self._apply(connection, current, report)
-
-    def _apply(self, connection: Connection, row: MessageRow, report: Report) -> None:
-        status = after_report(row.status, Status(report.status))
-        if status is row.status:
-            return
-        values: dict[str, str | int | None] = {"failure_reason": report.failure_reason}
-        if status in FINAL:
-            values["done_at_ms"] = report.at_ms
-        self._store.set_status(connection, row.id, status, values)
-
-    def _failed(self, connection: Connection, message_id: str, reason: str) -> None:
-        values: dict[str, str | int | None] = {
-            "failure_reason": reason,
-            "done_at_ms": self._clock.now_ms(),
-        }
-        self._store.set_status(connection, message_id, Status.FAILED, values)
-
-    def _gave_up(self, connection: Connection, leased: Leased) -> None:
-        self._failed(connection, leased.key, "the provider was not available")

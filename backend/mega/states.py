@@ -3,7 +3,8 @@
     queued --sent by us--> sent --report--> delivered | failed
        |                     ^
        +--refused--> failed  |
-       +--time-out--> unknown (it may have gone out; it is not sent again by itself)
+       +--time-out--> unknown (it may have gone out): asked about where the provider can be asked, and sent
+                      again only when it has never seen it; elsewhere it stays unknown until a report comes
 
 delivered and failed are final: no report changes them (resolutions 21).
 """
@@ -24,8 +25,9 @@ class Status(StrEnum):
 FINAL = frozenset((Status.DELIVERED, Status.FAILED))
 OPEN = frozenset((Status.QUEUED, Status.UNKNOWN))  # may still be sent
 
-# What providers call a report's status, in lower case. Sent and the like are no end, the others are.
+# What a report's status may be called, in lower case: our words, and those of the providers.
 REPORTED: dict[str, Status] = {
+    # AfricasTalking: Sent and the like are no end, the others are
     "sent": Status.SENT,
     "submitted": Status.SENT,
     "buffered": Status.SENT,
@@ -33,6 +35,20 @@ REPORTED: dict[str, Status] = {
     "delivered": Status.DELIVERED,
     "rejected": Status.FAILED,
     "failed": Status.FAILED,
+    # Pindo: as SMPP 3.4 abbreviates them
+    "acceptd": Status.SENT,
+    "enroute": Status.SENT,
+    "unknown": Status.SENT,
+    "delivrd": Status.DELIVERED,
+    "undeliv": Status.FAILED,
+    "expired": Status.FAILED,
+    "deleted": Status.FAILED,
+    "rejectd": Status.FAILED,
+    # Infobip: the groups; DELIVERED_TO_OPERATOR is on the way
+    "pending": Status.SENT,
+    "delivered_to_operator": Status.SENT,
+    "delivered_to_handset": Status.DELIVERED,
+    "undeliverable": Status.FAILED,
 }
 
 

@@ -1,64 +1,19 @@
-"""All SQL of mega: messages, raw delivery reports, and the outbox and keys of the kit."""
+"""All SQL of mega: messages, raw delivery reports, what customers send. tables.py has the tables."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Index,
-    Integer,
-    MetaData,
-    RowMapping,
-    Table,
-    Text,
-    func,
-    select,
-    tuple_,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, MetaData, RowMapping, func, select, tuple_, update
 
 from backend.kit.keys import ApiKeys
 from backend.kit.outbox import DEAD, Outbox
+from backend.kit.rows import insert_new
 from backend.mega.states import Status
+from backend.mega.tables import InboundRow, MessageRow, Report, Tables
 
 Key = tuple[str, str]  # client and reference
-
-
-@dataclass(frozen=True, slots=True)
-class MessageRow:
-    """A short message as it is stored."""
-
-    id: str
-    reference: str
-    to_msisdn: str
-    text: str
-    market: str
-    sender_id: str | None
-    segments: int
-    provider: str
-    status: Status
-    created_at_ms: int
-    client: str
-    provider_message_id: str | None = None
-    failure_reason: str | None = None
-    sent_at_ms: int | None = None
-    done_at_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """A delivery report; `status` in our words, `at_ms` when the provider says it was, or when it came."""
-
-    provider: str
-    provider_message_id: str
-    status: str
-    failure_reason: str | None
-    at_ms: int
+Values = dict[str, str | int | None]
 
 
 def key_of(row: MessageRow) -> Key:
@@ -67,92 +22,58 @@ def key_of(row: MessageRow) -> Key:
 
 
 class Store:
-    """Tables and statements. `pepper` keys the hashes of the api keys."""
+    """Statements. `pepper` keys the hashes of the api keys."""
 
     def __init__(self, pepper: bytes):
         self.metadata = MetaData()
         self.outbox = Outbox(self.metadata)
         self.keys = ApiKeys(self.metadata, pepper)
-        self.messages = Table(
-            "messages",
-            self.metadata,
-            Column("id", Text, primary_key=True),
-            Column("reference", Text, nullable=False),
-            Column("to_msisdn", Text, nullable=False),
-            Column("text", Text, nullable=False),
-            Column("market", Text, nullable=False),
-            Column("sender_id", Text),
-            Column("segments", Integer, nullable=False),
-            Column("provider", Text, nullable=False),
-            Column("status", Text, nullable=False),
-            Column("created_at_ms", BigInteger, nullable=False),
-            Column("provider_message_id", Text),
-            Column("failure_reason", Text),
-            Column("sent_at_ms", BigInteger),
-            Column("done_at_ms", BigInteger),
-            Column("client", Text, nullable=False, server_default="solarium"),
-            Index("messages_reference", "client", "reference", unique=True),
-            Index("messages_provider_message_id", "provider", "provider_message_id"),
-            Index("messages_to", "to_msisdn", "sent_at_ms"),
-        )
-        self.reports = Table(
-            "delivery_reports",
-            self.metadata,
-            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-            Column("provider", Text, nullable=False),
-            Column("provider_message_id", Text, nullable=False),
-            Column("status", Text, nullable=False),
-            Column("failure_reason", Text),
-            Column("at_ms", BigInteger, nullable=False),
-            Index("delivery_reports_message", "provider", "provider_message_id", "status", unique=True),
-        )
+        self.tables = Tables(self.metadata)
+
+    # Messages
 
     def add(self, connection: Connection, rows: Sequence[MessageRow]) -> None:
         """Insert messages; one whose reference is there already is left as it is."""
-        insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
-        statement = insert(self.messages).on_conflict_do_nothing()
-        connection.execute(statement, [asdict(row) for row in sorted(rows, key=key_of)])
+        values = [asdict(row) for row in sorted(rows, key=key_of)]
+        connection.execute(insert_new(connection, self.tables.messages), values)
 
     def by_keys(self, connection: Connection, keys: Sequence[Key]) -> dict[Key, MessageRow]:
         """Messages by their client and reference."""
-        columns = tuple_(self.messages.c.client, self.messages.c.reference)
-        statement = select(self.messages).where(columns.in_(keys))
+        table = self.tables.messages
+        statement = select(table).where(tuple_(table.c.client, table.c.reference).in_(keys))
         return {key_of(row): row for row in map(_message, connection.execute(statement).mappings())}
 
-    def by_id(self, connection: Connection, message_id: str) -> MessageRow | None:
-        """One message."""
-        statement = select(self.messages).where(self.messages.c.id == message_id)
-        row = connection.execute(statement).mappings().first()
+    def by_id(self, connection: Connection, message_id: str, *, lock: bool = False) -> MessageRow | None:
+        """One message; locked until the transaction ends, if asked."""
+        statement = select(self.tables.messages).where(self.tables.messages.c.id == message_id)
+        row = connection.execute(statement.with_for_update() if lock else statement).mappings().first()
         return None if row is None else _message(row)
 
     def by_provider_id(
-        self, connection: Connection, provider: str, provider_message_id: str
+        self, connection: Connection, provider: str, provider_message_id: str, *, lock: bool = False
     ) -> MessageRow | None:
-        """The message that a delivery report is about, locked until the transaction ends."""
-        table = self.messages
-        statement = (
-            select(table)
-            .where(table.c.provider == provider, table.c.provider_message_id == provider_message_id)
-            .with_for_update()
+        """The message that a delivery report is about; locked until the transaction ends, if asked."""
+        table = self.tables.messages
+        statement = select(table).where(
+            table.c.provider == provider, table.c.provider_message_id == provider_message_id
         )
-        row = connection.execute(statement).mappings().first()
+        row = connection.execute(statement.with_for_update() if lock else statement).mappings().first()
         return None if row is None else _message(row)
 
-    def set_status(
-        self, connection: Connection, message_id: str, status: Status, values: dict[str, str | int | None]
-    ) -> None:
-        """Write a message's status and what came with it."""
-        statement = update(self.messages).where(self.messages.c.id == message_id)
-        connection.execute(statement.values(status=status, **values))
+    def change(self, connection: Connection, message_id: str, values: Values) -> None:
+        """Write columns of a message."""
+        table = self.tables.messages
+        connection.execute(update(table).where(table.c.id == message_id).values(**values))
+
+    # Delivery reports
 
     def add_report(self, connection: Connection, report: Report) -> None:
         """Keep a delivery report; of one that comes again, the first."""
-        insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
-        connection.execute(insert(self.reports).on_conflict_do_nothing(), [asdict(report)])
+        connection.execute(insert_new(connection, self.tables.reports), [asdict(report)])
 
     def reports_of(self, connection: Connection, provider: str, provider_message_id: str) -> list[Report]:
         """Reports about a message, oldest first."""
-        table = self.reports
+        table = self.tables.reports
         columns = (*(column for column in table.c if column.name != "id"),)
         statement = (
             select(*columns)
@@ -161,9 +82,54 @@ class Store:
         )
         return [Report(**row) for row in connection.execute(statement).mappings()]
 
+    # What customers send
+
+    def add_inbound(self, connection: Connection, row: InboundRow) -> bool:
+        """Keep a customer's message; False: its (provider, provider_message_id) is there already."""
+        table = self.tables.inbound
+        statement = insert_new(connection, table).values(**asdict(row)).returning(table.c.id)
+        return connection.execute(statement).first() is not None
+
+    def inbound(self, connection: Connection, inbound_id: str) -> InboundRow | None:
+        """A customer's message."""
+        table = self.tables.inbound
+        row = connection.execute(select(table).where(table.c.id == inbound_id)).mappings().first()
+        return None if row is None else InboundRow(**row)
+
+    def inbound_of(self, connection: Connection, provider: str, provider_message_id: str) -> InboundRow:
+        """A customer's message that is there, by the provider's id."""
+        table = self.tables.inbound
+        statement = select(table).where(
+            table.c.provider == provider, table.c.provider_message_id == provider_message_id
+        )
+        return InboundRow(**connection.execute(statement).mappings().one())
+
+    def inbound_since(self, connection: Connection, sender: str, since_ms: int) -> int:
+        """How many messages a number has sent since a time."""
+        table = self.tables.inbound
+        statement = (
+            select(func.count())
+            .select_from(table)
+            .where(table.c.sender == sender, table.c.created_at_ms >= since_ms)
+        )
+        return connection.execute(statement).scalar_one()
+
+    def opt_out(self, connection: Connection, msisdn: str, sender_id: str, now_ms: int) -> None:
+        """This customer wants nothing more from this sender id."""
+        row = {"msisdn": msisdn, "sender_id": sender_id, "at_ms": now_ms}
+        connection.execute(insert_new(connection, self.tables.opt_outs), [row])
+
+    def opted_out(self, connection: Connection, msisdn: str, sender_id: str) -> bool:
+        """Whether a customer wants nothing from a sender id."""
+        table = self.tables.opt_outs
+        statement = select(table.c.at_ms).where(table.c.msisdn == msisdn, table.c.sender_id == sender_id)
+        return connection.execute(statement).first() is not None
+
+    # Reports
+
     def received(self, connection: Connection, msisdn: str, limit: int) -> list[MessageRow]:
         """The newest messages that went out to a number, newest last."""
-        table = self.messages
+        table = self.tables.messages
         statement = (
             select(table)
             .where(table.c.to_msisdn == msisdn, table.c.status.in_((Status.SENT, Status.DELIVERED)))
@@ -174,7 +140,8 @@ class Store:
 
     def count_by_status(self, connection: Connection) -> dict[str, int]:
         """How many messages there are in each status."""
-        statement = select(self.messages.c.status, func.count()).group_by(self.messages.c.status)
+        table = self.tables.messages
+        statement = select(table.c.status, func.count()).group_by(table.c.status)
         return {str(status): int(count) for status, count in connection.execute(statement)}
 
     def dead_letters(self, connection: Connection) -> int:

@@ -1,4 +1,5 @@
-"""After "payment pending": an SMS when the payment turns out to have failed (resolutions 23).
+"""After "payment pending", or an end that came before the answer: an SMS when the payment turns out to have
+failed (resolutions 23).
 
 A payment that succeeds is told by the SMS with its token, which Solarium sends.
 """
@@ -6,8 +7,8 @@ A payment that succeeds is told by the SMS with its token, which Solarium sends.
 from typing import cast
 
 from backend.kit.outbox import Done, Leased, Outcome, Outgoing, Retry
-from backend.mese.languages.english import TEXTS
 from backend.mese.ports import Payments, Sms
+from backend.mese.rendering import sms
 from backend.mese.store import Session
 
 FOLLOW_UP = "follow_up"
@@ -15,11 +16,12 @@ AGAIN_S = 10.0  # between two looks at a payment that is not settled
 
 
 def follow_up(session: Session) -> Outgoing:
-    """The row to put with the answer "pending"; its session knows its payment."""
+    """The row to put with an answer that tells nothing, or is not seen; its session knows its payment."""
     payload = {
         "payment_id": session.payment_id,
         "msisdn": session.msisdn,
         "market": session.market,
+        "language": session.language,
         "amount": session.amount_subunit // 100,
     }
     return Outgoing(FOLLOW_UP, session.id, payload)
@@ -39,9 +41,10 @@ class FollowUp:
             return Done()
         if payment.status != "failed":
             return Retry("not settled", after_s=AGAIN_S, free=True)
+        language = cast(str, row.payload.get("language", "en"))  # rows of before languages have none
         await self._sms.send(
             to=cast(str, row.payload["msisdn"]),
-            text=TEXTS["failed_later"].format(amount=row.payload["amount"]),
+            text=sms("failed_later", language, amount=cast(int, row.payload["amount"])),
             market=cast(str, row.payload["market"]),
             reference=f"{FOLLOW_UP}:{row.key}",
         )

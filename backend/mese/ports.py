@@ -1,5 +1,6 @@
-"""What mese needs of others: payments (momo) and short messages (mega)."""
+"""What mese needs of others: payments (momo), customers' accounts (Solarium), short messages (mega)."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -70,6 +71,29 @@ class Payments(Protocol):
 
     async def wait(self, payment_id: str, *, wait_s: float) -> Payment:
         """The payment, as soon as it is settled, or after `wait_s` seconds."""
+        ...
+
+
+class Account(Protocol):
+    """An account as its owner may see it."""
+
+    @property
+    def reference(self) -> str: ...
+    @property
+    def balance_subunit(self) -> int: ...
+    @property
+    def days_left(self) -> int: ...
+
+
+class Accounts(Protocol):
+    """Solarium. A number sees the accounts that are registered for it in its market, and no other's."""
+
+    async def accounts(self, *, msisdn: str, market: str) -> Sequence[Account]:
+        """The accounts of a number; few. Raises a BackendError."""
+        ...
+
+    async def tokens(self, *, msisdn: str, market: str, reference: str) -> Sequence[str]:
+        """The last payment's tokens of one of them, as they are typed; none yet. Raises a BackendError."""
         ...
 
 

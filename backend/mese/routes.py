@@ -1,13 +1,15 @@
-"""HTTP of mese: POST /ussd, the aggregator's form; answers and errors are plain text (spec/providers.md, 4).
+"""HTTP of mese: POST /ussd for hops and POST /ussd/end for end events, the aggregator's forms; answers and
+errors are plain text (spec/providers.md, 4).
 
-There is no key: aggregators send none. Who may reach this path is the network's business.
+There is no key: aggregators send none. Who may reach these paths is the network's business.
 """
 
 from aiohttp import web
 
 from backend.kit.errors import BackendError
+from backend.kit.openapi import FORM, PLAIN, Answer, Media, Operation, documented
 from backend.kit.web import application, read_form
-from backend.mese.schemas import parse
+from backend.mese.schemas import EndingForm, HopForm, parse, parse_ending
 from backend.mese.service import MeseService
 
 
@@ -17,7 +19,31 @@ def make_app(service: MeseService) -> web.Application:
     async def ussd(request: web.Request) -> web.Response:
         return web.Response(text=await service.hop(parse(await read_form(request))))
 
-    return application([web.post("/ussd", ussd)], render=render, service="mese")
+    async def ended(request: web.Request) -> web.Response:
+        await service.end(parse_ending(await read_form(request)))
+        return web.Response()
+
+    refused: dict[int, Answer] = dict.fromkeys((400, 413, 503), Media(PLAIN))
+    operations = [
+        Operation(
+            "POST",
+            "/ussd",
+            ussd,
+            "A hop of a session; CON asks on, END ends it",
+            request=Media(FORM, HopForm),
+            answers={200: Media(PLAIN), **refused},
+        ),
+        Operation(
+            "POST",
+            "/ussd/end",
+            ended,
+            "A session has ended",
+            request=Media(FORM, EndingForm),
+            answers={200: None, **refused},
+        ),
+    ]
+    routes = documented(title="mese", about=__doc__, operations=operations)
+    return application(routes, render=render, service="mese")
 
 
 def render(error: BackendError) -> web.Response:

@@ -1,5 +1,6 @@
 """What momo needs of others: billing (Solarium) and the providers' adapters."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -67,10 +68,12 @@ class Billing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Debit:
-    """What a provider is asked for. `provider_ref` makes a repeated request recognisable."""
+    """What a provider is asked for: `provider_ref` is our id of the request, `handle` the provider's own."""
 
     payment_id: str
     provider_ref: str
+    handle: str | None
+    created_at_ms: int
     base_url: str
     reference: str
     amount_subunit: int
@@ -84,6 +87,13 @@ class Standing(Enum):
 
     PENDING = "pending"  # taken, now or by an earlier try; the customer has not answered
     NOT_FOUND = "not_found"  # the provider knows no such request
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """PENDING, and `handle` is the provider's own id of the request: what its status is asked by."""
+
+    handle: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +112,13 @@ class Failed:
     reason: str
 
 
-ProviderStatus = Standing | Succeeded | Failed
+ProviderStatus = Standing | Taken | Succeeded | Failed
 
 
 class Provider(Protocol):
     """An adapter.
 
-    Its calls raise Unreachable (the provider has not seen it), TimedOut (it may have been done), or another
+    Its calls raise Unreachable (the provider has not taken it), TimedOut (it may have been done), or another
     Unavailable: an answer that is none, best asked again.
     """
 
@@ -122,14 +132,96 @@ class Provider(Protocol):
         """The folder under /hooks/ that this provider calls back to."""
         ...
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether a second request with the same `provider_ref` is recognised, and asks the customer once."""
+        ...
+
+    @property
+    def callback_answer(self) -> Mapping[str, object] | None:
+        """What a callback is answered, as JSON. None: nothing but 200."""
+        ...
+
     def check(self, *, amount_subunit: int, currency: str) -> None:
         """Raise Unprocessable for what this provider can't move."""
         ...
 
     async def request(self, debit: Debit) -> ProviderStatus:
-        """Ask for the money: PENDING or Failed. Safe to repeat with the same `provider_ref`."""
+        """Ask for the money: PENDING, Taken or Failed."""
         ...
 
-    async def status(self, provider_ref: str, *, base_url: str) -> ProviderStatus:
-        """What became of a request."""
+    async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus:
+        """What became of a request. `heard`: the bodies of its callbacks, oldest first, as they came."""
+        ...
+
+
+class SharedHook(Protocol):
+    """A provider that calls back to one registered address for all payments."""
+
+    def named(self, secret: str, body: bytes) -> str | None:
+        """The `provider_ref` that a callback is about. None: not that address, or a forgery."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """A payment as a provider's statement has it.
+
+    `provider_ref`: our reference or its handle, where it is named. The rest is known of payments that
+    customers began.
+    """
+
+    provider_tx: str
+    amount_subunit: int
+    currency: str
+    provider_ref: str = ""
+    reference: str = ""
+    business_account: str = ""
+    sender: str = ""
+
+
+class Statements(Protocol):
+    """A provider that can be asked what was paid."""
+
+    async def statement(self, first_ms: int, last_ms: int) -> Sequence[StatementLine]:
+        """What was paid in a time. Unavailable: it can't be had now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A payment that a customer began at the provider (paybill). `sender` as it came, perhaps masked."""
+
+    provider_tx: str
+    provider_key: str
+    reference: str
+    business_account: str
+    amount_subunit: int
+    currency: str
+    sender: str
+
+
+class Paybill(Protocol):
+    """A provider's calls about payments that customers begin there: perhaps a validation, then a notice."""
+
+    @property
+    def hook(self) -> str:
+        """Where it calls: MARKET/NAME under /hooks/."""
+        ...
+
+    @property
+    def notice_answer(self) -> Mapping[str, object]:
+        """What a notice is answered, whatever became of it: the money has moved."""
+        ...
+
+    def authorizes(self, *, secret: str, authorization: str) -> bool:
+        """Whether the call is the provider's, by its path's secret or its Authorization header."""
+        ...
+
+    def read(self, body: bytes) -> Incoming | None:
+        """The payment of a call; None: it is about none. BadRequest: it does not fit the contract."""
+        ...
+
+    def verdict(self, status: str) -> Mapping[str, object]:
+        """The answer to a validation, for billing's word (checklist 29) or "unavailable" or "malformed"."""
         ...

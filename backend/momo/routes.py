@@ -1,52 +1,189 @@
 """HTTP of momo: parse, call the service, render.
 
     POST /resolve · POST /validate · POST /payment · GET /payment/{id}?wait_s=    header API-KEY
+    POST /reconciliation    header API-KEY; a provider's statement against our books
+    POST /validate_payment · POST /confirm_payment    header API-KEY; MoMoEP's (checklist 35)
     POST|PUT /hooks/{provider}/{secret}    a provider's callback; the path is the credential
+    POST /hooks/{market}/{name}/v|c/{secret} · /hooks/{market}/{name}    about payments that customers began:
+        v validates, c tells; without a secret the Authorization header is the credential (inbound.py)
 
-Errors: 400 `{"errors":[{"field","message"}]}` (resolutions 6), billing's refusals `{"status"}` (404, 412),
-every other one `{"error","message"}`.
+Answers of /confirm_payment have no body (checklist 32-34). Errors: 400 `{"errors":[{"field","message"}]}`
+(resolutions 6), billing's refusals `{"status"}` (404, 412), every other one `{"error","message"}`.
 """
 
-import math
+from collections.abc import Mapping
+from typing import TypedDict
 
+import msgspec
+import structlog
 from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, Forbidden, Unauthorized
 from backend.kit.keys import ApiKeys, Client
-from backend.kit.web import application, empty_response, json_response, read_json
+from backend.kit.openapi import BASIC, Answer, Media, Operation, api_key, documented
+from backend.kit.web import JSON, application, empty_response, json_response, read_json
 from backend.momo.errors import HTTP_STATUS, REFUSALS
-from backend.momo.ports import Validation
+from backend.momo.ports import Incoming, StatementLine, Validation
 from backend.momo.schemas import (
+    ConfirmPayment,
     ErrorAnswer,
     FieldError,
     FieldErrors,
+    Line,
+    Payment,
     PaymentRequest,
+    ReconciliationReport,
+    ReconciliationRequest,
     ResolveRequest,
     RouteAnswer,
+    ValidatePayment,
     ValidateRequest,
     ValidationAnswer,
+    WaitQuery,
+    epoch_ms,
 )
 from backend.momo.service import MomoService
 
+KEY = api_key("API-KEY")
 NOT_FOUND = ValidationAnswer(status="reference_not_found")
 TOO_LOW = ValidationAnswer(status="amount_too_low")
+HOOK_END = "{secret:[0-9a-f]{32}}"
+HOOK = "/hooks/{market:[a-z]{2}}/{name:[a-z0-9]+}"
 
 
 def make_app(service: MomoService, keys: ApiKeys) -> web.Application:
     """The application of `service`; `keys` are whom it lets in."""
-    routes = _Routes(service, keys)
-    return application(
-        [
-            web.post("/resolve", routes.resolve),
-            web.post("/validate", routes.validate),
-            web.post("/payment", routes.pay),
-            web.get("/payment/{payment_id:[0-9a-f-]{36}}", routes.payment),
-            web.post("/hooks/{provider:[a-z]+}/{secret:[0-9a-f]{32}}", routes.callback),
-            web.put("/hooks/{provider:[a-z]+}/{secret:[0-9a-f]{32}}", routes.callback),
-        ],
-        render=render,
-        service="momo",
-    )
+    routes = documented(title="momo", about=__doc__, operations=_operations(_Routes(service, keys)))
+    return application(routes, render=render, service="momo", shapes={"/confirm_payment": _render_empty})
+
+
+def _operations(routes: "_Routes") -> list[Operation]:
+    return [*_asked_for(routes), *_momoep(routes), *_hooks(routes)]
+
+
+def _asked_for(routes: "_Routes") -> list[Operation]:
+    """Payments that we ask for, and what they are checked against."""
+    return [
+        Operation(
+            "POST",
+            "/resolve",
+            routes.resolve,
+            "Where payments to a reference go",
+            request=ResolveRequest,
+            answers={200: RouteAnswer, 404: ValidationAnswer, **_errors(401, 403, 413, 503)},
+            security=KEY,
+        ),
+        Operation(
+            "POST",
+            "/validate",
+            routes.validate,
+            "Whether billing would take a payment",
+            request=ValidateRequest,
+            answers=_VALIDATION,
+            security=KEY,
+        ),
+        Operation(
+            "POST",
+            "/payment",
+            routes.pay,
+            "Asks the customer's provider for a payment",
+            request=PaymentRequest,
+            answers={
+                202: Payment,
+                404: ValidationAnswer,
+                412: ValidationAnswer,
+                **_errors(401, 403, 409, 413, 422, 503),
+            },
+            security=KEY,
+        ),
+        Operation(
+            "GET",
+            "/payment/{payment_id:[0-9a-f-]{36}}",
+            routes.payment,
+            "What became of a payment; waits for its end up to `wait_s` seconds",
+            query=WaitQuery,
+            answers={200: Payment, **_errors(401, 404)},
+            security=KEY,
+        ),
+        Operation(
+            "POST",
+            "/reconciliation",
+            routes.reconcile,
+            "Compares a provider's statement with our books",
+            request=ReconciliationRequest,
+            answers={200: ReconciliationReport, **_errors(401, 403, 413, 422, 503)},
+            security=KEY,
+        ),
+    ]
+
+
+def _momoep(routes: "_Routes") -> list[Operation]:
+    """Payments that customers begin, told by MoMoEP."""
+    return [
+        Operation(
+            "POST",
+            "/validate_payment",
+            routes.validate_payment,
+            "Whether billing would take a payment that a customer begins",
+            request=ValidatePayment,
+            answers=_VALIDATION,
+            security=KEY,
+        ),
+        Operation(
+            "POST",
+            "/confirm_payment",
+            routes.confirm_payment,
+            "Takes in a payment that was made; 409: it was here before",
+            request=ConfirmPayment,
+            answers=dict.fromkeys((200, 400, 401, 403, 409, 413, 503)),
+            security=KEY,
+        ),
+    ]
+
+
+def _hooks(routes: "_Routes") -> list[Operation]:
+    """What providers call; the providers fix their bodies and ours."""
+    callback = "/hooks/{provider:[a-z]+}/" + HOOK_END
+    answers: dict[int, Answer] = {200: (dict[str, object], None), **_errors(404, 413)}
+    told: dict[int, Answer] = {200: dict[str, object], **_errors(404, 413)}
+    body = Media(JSON, object, optional=True)
+    return [
+        Operation(method, path, handler, summary, request=body, answers=answer, security=security)
+        for method, path, handler, summary, answer, security in (
+            ("POST", callback, routes.callback, "A provider's callback", answers, None),
+            ("PUT", callback, routes.callback, "A provider's callback", answers, None),
+            (
+                "POST",
+                f"{HOOK}/v/{HOOK_END}",
+                routes.asked,
+                "A provider asks before it takes money",
+                told,
+                None,
+            ),
+            (
+                "POST",
+                f"{HOOK}/c/{HOOK_END}",
+                routes.told,
+                "A provider tells that money has moved",
+                told,
+                None,
+            ),
+            ("POST", HOOK, routes.told, "The same, of one that logs in", told, BASIC),
+        )
+    ]
+
+
+def _errors(*statuses: int) -> dict[int, Answer]:
+    """What those statuses, and 400, say."""
+    return {400: FieldErrors, **dict.fromkeys(statuses, ErrorAnswer)}
+
+
+_VALIDATION: dict[int, Answer] = {
+    200: ValidationAnswer,
+    404: ValidationAnswer,
+    412: ValidationAnswer,
+    **_errors(401, 403, 413, 503),
+}
 
 
 def render(error: BackendError) -> web.Response:
@@ -61,6 +198,11 @@ def render(error: BackendError) -> web.Response:
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response
+
+
+def _render_empty(error: BackendError) -> web.Response:
+    structlog.get_logger(service="momo").warning("confirm.refused", status=error.status, error=error.detail)
+    return empty_response(error.status)
 
 
 class _Routes:
@@ -118,19 +260,100 @@ class _Routes:
 
     async def payment(self, request: web.Request) -> web.Response:
         self._client(request)
-        wait_s = _seconds(request.query.get("wait_s", "0"))
+        wait_s = _wait(request.query).wait_s
         return json_response(await self._service.wait(request.match_info["payment_id"], wait_s=wait_s))
 
     async def callback(self, request: web.Request) -> web.Response:
         provider, secret = request.match_info["provider"], request.match_info["secret"]
-        await self._service.callback(hook=provider, secret=secret, body=await request.read())
-        return empty_response(200)
+        answer = await self._service.callback(hook=provider, secret=secret, body=await request.read())
+        return empty_response(200) if answer is None else json_response(answer)
+
+    async def validate_payment(self, request: web.Request) -> web.Response:
+        client = self._client(request)
+        body = await read_json(request, ValidatePayment)
+        _check_market(client, _market_of(body.provider_key))
+        validation = await self._service.inbound.validate(
+            reference=body.reference,
+            currency=body.currency,
+            business_account=body.business_account,
+            provider_key=body.provider_key,
+            amount_subunit=body.amount_subunit,
+        )
+        named = body.additional_fields is None or "customer_name" in body.additional_fields
+        answer = ValidationAnswer(
+            status=validation.status, customer_name=validation.customer_name if named else None
+        )
+        return json_response(answer, status=HTTP_STATUS[validation.status])
+
+    async def confirm_payment(self, request: web.Request) -> web.Response:
+        client = self._client(request)
+        body = await read_json(request, ConfirmPayment)
+        _check_market(client, _market_of(body.provider_key))
+        incoming = Incoming(
+            provider_tx=body.provider_tx,
+            provider_key=body.provider_key,
+            reference=body.reference,
+            business_account=body.business_account,
+            amount_subunit=body.amount_subunit,
+            currency=body.currency,
+            sender=body.sender_phone_number,
+        )
+        is_new = await self._service.inbound.confirm(incoming, paid_at_ms=epoch_ms(body.received_at))
+        return empty_response(200 if is_new else 409)
+
+    async def reconcile(self, request: web.Request) -> web.Response:
+        client = self._client(request)
+        body = await read_json(request, ReconciliationRequest)
+        _check_market(client, _market_of(body.provider_key))
+        report = await self._service.reconciliation.run(
+            body.provider_key,
+            first_ms=epoch_ms(body.since),
+            last_ms=epoch_ms(body.until),
+            lines=None if body.lines is None else [_line(line) for line in body.lines],
+            settle=body.settle,
+        )
+        return json_response(report)
+
+    async def asked(self, request: web.Request) -> web.Response:
+        return json_response(await self._service.inbound.asked(**await _call(request)))
+
+    async def told(self, request: web.Request) -> web.Response:
+        return json_response(await self._service.inbound.told(**await _call(request)))
 
     def _client(self, request: web.Request) -> Client:
         client = self._keys.client_of(request.headers.get("API-KEY"))
         if client is None:
             raise Unauthorized("send a valid key in the header API-KEY")
         return client
+
+
+def _line(line: Line) -> StatementLine:
+    return StatementLine(
+        provider_tx=line.provider_tx,
+        amount_subunit=line.amount_subunit,
+        currency=line.currency,
+        provider_ref=line.provider_ref,
+        reference=line.reference,
+        business_account=line.business_account,
+        sender=line.sender or "",
+    )
+
+
+class _Call(TypedDict):
+    hook: str
+    secret: str
+    authorization: str
+    body: bytes
+
+
+async def _call(request: web.Request) -> _Call:
+    """A provider's call about a payment that a customer began."""
+    return _Call(
+        hook=f"{request.match_info['market']}/{request.match_info['name']}",
+        secret=request.match_info.get("secret", ""),
+        authorization=request.headers.get("Authorization", ""),
+        body=await request.read(),
+    )
 
 
 def _market_of(provider_key: str) -> str:
@@ -143,11 +366,10 @@ def _check_market(client: Client, market: str) -> None:
         raise Forbidden(f"this key is not for the market {market}")
 
 
-def _seconds(text: str) -> float:
+def _wait(query: Mapping[str, str]) -> WaitQuery:
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise BadRequest("wait_s is a number of seconds", fields=[("wait_s", "is no number of seconds")])
-    return value
+        return msgspec.convert(dict(query), WaitQuery, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest(
+            "wait_s is a number of seconds", fields=[("wait_s", "is no number of seconds")]
+        ) from error

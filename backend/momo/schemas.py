@@ -1,5 +1,6 @@
 """Wire forms of momo's routes. Unknown members are ignored."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -9,6 +10,20 @@ from backend.kit.web import Msisdn, Subunits, Text
 Market = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")]
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
 ProviderKey = Annotated[str, msgspec.Meta(max_length=80, pattern=r"^[a-z]{2}_[a-z0-9]+_[a-z0-9]+\Z")]
+
+Name = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00]*\Z")]
+# Without an offset it is UTC; msgspec shows a format only where an offset must be.
+Moment = Annotated[datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+# Daraja masks it: 25470****149 (resolutions 4).
+Sender = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9*]{6,14}\Z")]
+
+MAX_SECONDS = 1e300  # no infinity
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Milliseconds since 1970 of a time on the wire; one without an offset is UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(aware.timestamp() * 1000)
 
 
 class ResolveRequest(msgspec.Struct, kw_only=True):
@@ -38,6 +53,77 @@ class PaymentRequest(msgspec.Struct, kw_only=True):
     provider_key: ProviderKey
     msisdn: Msisdn
     idempotency_key: Text
+
+
+class WaitQuery(msgspec.Struct, frozen=True):
+    """How many seconds GET /payment/{id} may wait for the end; longer than the service waits is as long."""
+
+    wait_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)] = 0.0
+
+
+class ValidatePayment(ValidateRequest, kw_only=True):
+    """POST /validate_payment (checklist 24, 35)."""
+
+    additional_fields: list[str] | None = None
+
+
+class ConfirmPayment(msgspec.Struct, kw_only=True):
+    """POST /confirm_payment (checklist 30, 35). The id in our database, `momoep_id`, is ours to give."""
+
+    reference: Text
+    amount_subunit: Subunits
+    currency: Currency
+    sender_phone_number: Sender
+    provider_tx: Text
+    provider_key: ProviderKey
+    business_account: Text
+    received_at: Moment
+
+
+class Line(msgspec.Struct, kw_only=True):
+    """A line of a statement; `provider_ref`: our reference or the provider's handle, where it names one."""
+
+    provider_tx: Text
+    amount_subunit: Subunits
+    currency: Currency
+    provider_ref: Name = ""
+    reference: Name = ""
+    business_account: Name = ""
+    sender: Sender | None = None
+
+
+class ReconciliationRequest(msgspec.Struct, kw_only=True):
+    """POST /reconciliation. Without `lines` the provider is asked. Split a long time, not its lines."""
+
+    provider_key: ProviderKey
+    since: Moment
+    until: Moment
+    lines: list[Line] | None = None
+    settle: bool = False
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A transaction: the statement's amount, and our payment, if there is one."""
+
+    provider_tx: str
+    amount_subunit: int
+    currency: str
+    payment_id: str | None = None
+    state: str | None = None
+    our_amount_subunit: int | None = None
+
+
+class ReconciliationReport(msgspec.Struct, frozen=True, kw_only=True):
+    """See reconciliation.py. `settled`: the transactions that were made good."""
+
+    provider_key: str
+    lines: int
+    matched: int
+    amount_differs: list[Difference]
+    unsettled: list[Difference]
+    missing_here: list[Difference]
+    not_on_statement: list[Difference]
+    settled: list[str] = []
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

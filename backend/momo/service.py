@@ -1,5 +1,7 @@
 """Decides about payments. Next: states.py (the table), transfers.py (what the outbox does), store.py (SQL).
 
+inbound.py takes in the payments that customers begin at the provider; reconciliation.py compares statements.
+
     pay       asks billing, stores the payment and its request in one transaction, then answers
     request   outbox: asks the provider           poll      outbox: reads the status until it is settled
     callback  stored raw, then a hint to poll now  confirm   outbox: tells billing
@@ -22,7 +24,9 @@ from backend.kit.migrations import migrate
 from backend.kit.outbox import Outgoing
 from backend.kit.runtime import Clock, Entropy, token_hex, uuid4
 from backend.momo.errors import BY_CODE
-from backend.momo.ports import AccountRoute, Billing, Provider, Validation
+from backend.momo.inbound import Inbound
+from backend.momo.ports import AccountRoute, Billing, Paybill, Provider, SharedHook, Statements, Validation
+from backend.momo.reconciliation import Reconciliation
 from backend.momo.schemas import Payment
 from backend.momo.states import PAID, SETTLED, STATUS, State
 from backend.momo.store import Key, PaymentRow, Store, key_of
@@ -61,7 +65,7 @@ class Audit:
 
 
 class MomoService:
-    """The gateway. `providers` by provider_key (resolutions 24)."""
+    """The gateway. `providers` by provider_key (resolutions 24), the hooks by their path."""
 
     def __init__(
         self,
@@ -72,15 +76,27 @@ class MomoService:
         config: Config,
         billing: Billing,
         providers: Mapping[str, Provider],
+        paybills: Mapping[str, Paybill] | None = None,
+        shared_hooks: Mapping[str, SharedHook] | None = None,
+        statements: Mapping[str, Statements] | None = None,
     ):
         self._database = database
         self._clock = clock
         self._entropy = entropy
         self._billing = billing
         self._providers = dict(providers)
+        self._shared_hooks = dict(shared_hooks or {})
         self._order_client = config.order_client
         self._store = Store(config.pepper)
         self.keys = self._store.keys
+        self.inbound = Inbound(
+            database=database,
+            clock=clock,
+            entropy=entropy,
+            store=self._store,
+            billing=billing,
+            paybills=paybills or {},
+        )
         self._watch = Watch()
         self._payments: WriteBatch[PaymentRow, PaymentRow] = WriteBatch(database, self._decide)
         self._transfers = Transfers(
@@ -91,6 +107,14 @@ class MomoService:
             providers=self._providers,
             callback_base_url=config.callback_base_url,
             wake=self._watch.wake,
+        )
+        self.reconciliation = Reconciliation(
+            database=database,
+            store=self._store,
+            transfers=self._transfers,
+            inbound=self.inbound,
+            providers=self._providers,
+            statements=statements or {},
         )
         self._dispatcher = Dispatcher(
             outbox=self._store.outbox,
@@ -221,24 +245,34 @@ class MomoService:
                 except TimeoutError:
                     continue
 
-    async def callback(self, *, hook: str, secret: str, body: bytes) -> None:
-        """Keep a provider's callback as it came, and read the status now. NotFound: not one of our paths."""
+    async def callback(self, *, hook: str, secret: str, body: bytes) -> Mapping[str, object] | None:
+        """Keep a provider's callback as it came, and read the status now; what to answer.
 
-        def work(connection: Connection) -> bool:
-            row = self._store.by_callback_secret(connection, secret)
+        NotFound: not one of our paths.
+        """
+        shared = self._shared_hooks.get(hook)
+        provider_ref = None if shared is None else shared.named(secret, body)
+
+        def work(connection: Connection) -> Provider | None:
+            if provider_ref is not None:
+                row = self._store.by_provider_ref(connection, provider_ref)
+            else:
+                row = self._store.by_callback_secret(connection, secret)
             provider = None if row is None else self._providers.get(row.provider_key)
             if row is None or provider is None or provider.hook != hook:
-                return False
+                return None
             now_ms = self._clock.now_ms()
             self._store.add_callback(connection, row.id, body, now_ms)
             if row.state not in PAID:
                 # Not put on top of the row that waits, which may be due in minutes only.
                 self._store.outbox.cancel(connection, POLL, [row.id])
                 self._store.outbox.put(connection, [Outgoing(POLL, row.id, {})], now_ms)
-            return True
+            return provider
 
-        if not await self._database.write(work):
+        provider = await self._database.write(work)
+        if provider is None:
             raise NotFound("no such path")
+        return provider.callback_answer
 
     async def audit(self, *, older_than_s: float = 120.0) -> Audit:
         """Payments by state, sums, and those that should have been settled by now."""

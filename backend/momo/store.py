@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    or_,
     select,
     tuple_,
     update,
@@ -28,12 +29,16 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backend.kit.keys import ApiKeys
 from backend.kit.outbox import DEAD, Outbox
-from backend.momo.states import SETTLED, State
+from backend.momo.states import PAID, SETTLED, State
 
 MAX_CALLBACKS = 100  # raw callbacks kept of one payment; a provider sends one or two
 
 
+MAX_NAMES = 500  # in one statement: SQLite takes so many parameters and more
+MAX_PAID = 100_000  # payments in the time of one reconciliation
+
 Key = tuple[str, str]  # client and idempotency key
+Transaction = tuple[str, str]  # provider_key and provider_tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class PaymentRow:
     paid_at_ms: int | None = None
     paid_subunit: int | None = None  # what the provider took, which may not be what it was asked for
     paid_currency: str | None = None
+    handle: str | None = None  # the provider's own id of the request, where it gives one
     confirmed_at_ms: int | None = None
 
 
@@ -97,6 +103,11 @@ class Store:
             Column("client", Text, nullable=False, server_default="mese"),
             Column("paid_subunit", BigInteger),
             Column("paid_currency", Text),
+            Column("handle", Text),
+            Index("payments_handle", "handle"),
+            Index("payments_paid", "provider_key", "paid_at_ms"),
+            Index("payments_provider_ref", "provider_ref"),
+            Index("payments_provider_tx", "provider_key", "provider_tx"),
             Index("payments_idempotency_key", "client", "idempotency_key", unique=True),
             Index("payments_callback_secret", "callback_secret", unique=True),
             Index("payments_state", "state", "created_at_ms"),
@@ -109,6 +120,14 @@ class Store:
             Column("received_at_ms", BigInteger, nullable=False),
             Column("body", LargeBinary, nullable=False),
             Index("callbacks_payment_id", "payment_id"),
+        )
+        self.notices = Table(
+            "notices",
+            self.metadata,
+            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+            Column("hook", Text, nullable=False),
+            Column("received_at_ms", BigInteger, nullable=False),
+            Column("body", LargeBinary, nullable=False),
         )
 
     def add(self, connection: Connection, rows: Sequence[PaymentRow]) -> None:
@@ -138,6 +157,65 @@ class Store:
         row = connection.execute(statement).mappings().first()
         return None if row is None else _payment(row)
 
+    def by_provider_ref(self, connection: Connection, provider_ref: str) -> PaymentRow | None:
+        """The payment that a provider was asked for by this reference."""
+        statement = select(self.payments).where(self.payments.c.provider_ref == provider_ref)
+        row = connection.execute(statement).mappings().first()
+        return None if row is None else _payment(row)
+
+    def by_transactions(
+        self, connection: Connection, provider_key: str, transactions: Sequence[str]
+    ) -> dict[str, PaymentRow]:
+        """Payments by the provider's transaction ids."""
+        table = self.payments
+        found: dict[str, PaymentRow] = {}
+        for start in range(0, len(transactions), MAX_NAMES):
+            names = transactions[start : start + MAX_NAMES]
+            statement = select(table).where(
+                table.c.provider_key == provider_key, table.c.provider_tx.in_(names)
+            )
+            rows = map(_payment, connection.execute(statement).mappings())
+            found.update({str(row.provider_tx): row for row in rows})
+        return found
+
+    def unpaid_named(
+        self, connection: Connection, provider_key: str, names: Sequence[str]
+    ) -> dict[str, PaymentRow]:
+        """Payments that nobody said were paid, by the name of theirs that stands in `names`."""
+        table = self.payments
+        found: dict[str, PaymentRow] = {}
+        for start in range(0, len(names), MAX_NAMES):
+            some = names[start : start + MAX_NAMES]
+            statement = select(table).where(
+                table.c.provider_key == provider_key,
+                table.c.state.not_in(sorted(PAID)),
+                or_(table.c.provider_ref.in_(some), table.c.handle.in_(some)),
+            )
+            for row in map(_payment, connection.execute(statement).mappings()):
+                found[row.provider_ref] = row
+                if row.handle is not None:
+                    found[row.handle] = row
+        return found
+
+    def paid_between(
+        self, connection: Connection, provider_key: str, first_ms: int, last_ms: int
+    ) -> list[PaymentRow]:
+        """Payments of which we were told in a time that they were paid, oldest first."""
+        table = self.payments
+        statement = (
+            select(table)
+            .where(table.c.provider_key == provider_key, table.c.paid_at_ms.between(first_ms, last_ms))
+            .order_by(table.c.paid_at_ms)
+            .limit(MAX_PAID)
+        )
+        return [_payment(row) for row in connection.execute(statement).mappings()]
+
+    def booked(self, connection: Connection, transactions: Sequence[Transaction]) -> set[Transaction]:
+        """Which of the providers' transactions belong to a payment already."""
+        columns = (self.payments.c.provider_key, self.payments.c.provider_tx)
+        statement = select(*columns).where(tuple_(*columns).in_(transactions))
+        return {(str(key), str(tx)) for key, tx in connection.execute(statement)}
+
     def locked(self, connection: Connection, ids: Sequence[str]) -> dict[str, PaymentRow]:
         """Payments by id, locked in id order until the transaction ends."""
         statement = (
@@ -162,20 +240,36 @@ class Store:
             row = {"payment_id": payment_id, "received_at_ms": now_ms, "body": body}
             connection.execute(self.callbacks.insert(), [row])
 
+    def callbacks_of(self, connection: Connection, payment_id: str) -> list[bytes]:
+        """The bodies of a payment's callbacks, oldest first."""
+        table = self.callbacks
+        statement = select(table.c.body).where(table.c.payment_id == payment_id).order_by(table.c.id)
+        return [bytes(body) for body in connection.execute(statement).scalars()]
+
+    def add_notices(self, connection: Connection, notices: Sequence[tuple[str, bytes]], now_ms: int) -> None:
+        """Keep calls about payments that customers began, as they came: (hook, body)."""
+        rows = [{"hook": hook, "received_at_ms": now_ms, "body": body} for hook, body in notices]
+        connection.execute(self.notices.insert(), rows)
+
     def count_by_state(self, connection: Connection) -> dict[str, int]:
         """How many payments there are in each state."""
         statement = select(self.payments.c.state, func.count()).group_by(self.payments.c.state)
         return {str(state): int(count) for state, count in connection.execute(statement)}
 
     def confirmed_by_currency(self, connection: Connection) -> dict[str, int]:
-        """Sum of what was taken for the confirmed payments in subunits, by currency."""
+        """Sum of what was taken for the confirmed payments in subunits, by currency.
+
+        A transaction told twice, as asked for and as begun by the customer, counts once.
+        """
         table = self.payments
         taken = func.coalesce(table.c.paid_subunit, table.c.amount_subunit)
-        statement = (
-            select(table.c.currency, func.sum(taken))
+        once = (
+            select(table.c.currency, func.max(taken).label("taken"))
             .where(table.c.state == State.CONFIRMED)
-            .group_by(table.c.currency)
+            .group_by(table.c.currency, table.c.provider_key, table.c.provider_tx)
+            .subquery()
         )
+        statement = select(once.c.currency, func.sum(once.c.taken)).group_by(once.c.currency)
         return {str(currency): int(total) for currency, total in connection.execute(statement)}
 
     def open_before(self, connection: Connection, created_before_ms: int, limit: int) -> tuple[str, ...]:

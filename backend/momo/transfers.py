@@ -19,7 +19,7 @@ from backend.kit.errors import InternalError, Unavailable
 from backend.kit.http import TimedOut, Unreachable
 from backend.kit.outbox import Done, Handler, Leased, Outcome, Outgoing, Retry
 from backend.kit.runtime import Clock, iso
-from backend.momo.ports import Billing, Debit, Failed, Provider, ProviderStatus, Standing, Succeeded
+from backend.momo.ports import Billing, Debit, Failed, Provider, ProviderStatus, Standing, Succeeded, Taken
 from backend.momo.states import PAID, TABLE, Event, State
 from backend.momo.store import PaymentRow, Store
 
@@ -75,14 +75,20 @@ class Transfers:
         await self._changes.submit(change)
         self._wake(change.payment_id)
 
+    async def paid(self, payment_id: str, seen: Succeeded) -> None:
+        """What a statement says: the payment was made. One that is paid already stays as it is."""
+        payment = await self._database.read(lambda connection: self._store.by_id(connection, payment_id))
+        if payment is not None and payment.state not in PAID:
+            await self._paid(payment, seen)
+
     async def _request(self, row: Leased) -> Outcome:
         payment = await self._load(row)
         if payment.state not in (State.CREATED, State.UNKNOWN):
             return Done()
         # A try that reached nobody is free (_again), so a second attempt follows one of unknown fate.
         never_sent = row.attempt == 1 and payment.state is State.CREATED
-        if self._left_s(payment) <= 0:
-            return await self._too_late(payment, never_sent=never_sent)
+        if self._left_s(payment) <= 0 or not (never_sent or self._provider(payment).repeatable):
+            return await self._not_again(payment, never_sent=never_sent)
         try:
             standing = await self._ask(payment, never_sent=never_sent)
         except TimedOut as error:
@@ -96,18 +102,25 @@ class Transfers:
                 return await self._paid(payment, standing)
             case Failed(reason):
                 return await self._refused(payment, reason)
+            case Taken(handle):
+                await self.happened(Change(payment.id, Event.ACCEPTED, {"handle": handle}))
             case Standing():
                 await self.happened(Change(payment.id, Event.ACCEPTED))
-                return Done()
+        return Done()
 
     async def _ask(self, payment: PaymentRow, *, never_sent: bool) -> ProviderStatus:
         provider = self._provider(payment)
         standing = await provider.request(self._debit(payment, provider))
         if isinstance(standing, Failed) and not never_sent:
             # An earlier try may have been taken: only the status can tell.
-            seen = await provider.status(payment.provider_ref, base_url=payment.base_url)
+            seen = await self._seen(payment)
             return standing if seen is Standing.NOT_FOUND else seen
         return standing
+
+    async def _seen(self, payment: PaymentRow) -> ProviderStatus:
+        provider = self._provider(payment)
+        heard = await self._database.read(lambda c: self._store.callbacks_of(c, payment.id))
+        return await provider.status(self._debit(payment, provider), heard)
 
     def _again(self, payment: PaymentRow, error: Unavailable) -> Outcome:
         """The next try, in the payment's minute; a provider that wants to wait longer is not asked again."""
@@ -116,8 +129,8 @@ class Transfers:
         self._log.warning("payment.provider_away", payment_id=payment.id, error=error.detail)
         return Retry(error.detail, after_s=min(wanted_s, left_s), free=isinstance(error, Unreachable))
 
-    async def _too_late(self, payment: PaymentRow, *, never_sent: bool) -> Outcome:
-        """The minute is over, here or while no process ran: nobody is asked for money that late."""
+    async def _not_again(self, payment: PaymentRow, *, never_sent: bool) -> Outcome:
+        """Nobody is asked for money after the minute, nor twice where the provider would not notice."""
         if never_sent:
             return await self._refused(payment, "NOT_SENT")
         await self.happened(Change(payment.id, Event.TIMED_OUT))
@@ -128,8 +141,8 @@ class Transfers:
         if payment.state in PAID:
             return Done()
         try:
-            provider = self._provider(payment)
-            seen = await provider.status(payment.provider_ref, base_url=payment.base_url)
+            repeatable = self._provider(payment).repeatable
+            seen = await self._seen(payment)
         except Unavailable as error:
             return await self._look_again(payment, error.detail, at_least_s=error.retry_after_s or 0)
         match seen:
@@ -139,11 +152,13 @@ class Transfers:
                 return await self._refused(payment, reason)
             case Standing.NOT_FOUND if self._age_s(payment) > FORGOTTEN_S:
                 return await self._refused(payment, "NOT_RECEIVED")
-            case Standing.NOT_FOUND if payment.state is State.UNKNOWN and self._left_s(payment) > 0:
+            case Standing.NOT_FOUND if (
+                payment.state is State.UNKNOWN and repeatable and self._left_s(payment) > 0
+            ):
                 await self._ask_again(payment)
-            case Standing():
+            case Standing() | Taken():
                 pass
-        return await self._look_again(payment, seen.value)
+        return await self._look_again(payment, str(seen))
 
     async def _look_again(self, payment: PaymentRow, why: str, *, at_least_s: float = 0) -> Outcome:
         """The next poll; after its minute a payment is unknown, also when the provider can't be asked."""
@@ -223,6 +238,8 @@ class Transfers:
         return Debit(
             payment_id=payment.id,
             provider_ref=payment.provider_ref,
+            handle=payment.handle,
+            created_at_ms=payment.created_at_ms,
             base_url=payment.base_url,
             reference=payment.reference,
             amount_subunit=payment.amount_subunit,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from backend.solarium.ledger_store import unbalanced_currencies, wrong_balances
 from backend.solarium.store import ORDER_STATES, Store
 
 
@@ -41,8 +42,8 @@ def audit(connection: Connection, store: Store) -> Audit:
         payments=store.count(connection, store.tables.payments),
         ledger_transactions=store.count(connection, store.tables.ledger_transactions),
         payments_without_transaction=store.payments_without_transaction(connection),
-        unbalanced_currencies=tuple(store.unbalanced_currencies(connection)),
-        wrong_balances=store.wrong_balances(connection),
+        unbalanced_currencies=tuple(unbalanced_currencies(connection, store)),
+        wrong_balances=wrong_balances(connection, store),
         days_sold=sum(days for _, days in orders.values()),
         orders={state: orders.get(state, (0, 0))[0] for state in ORDER_STATES},
         days={state: orders.get(state, (0, 0))[1] for state in ORDER_STATES},

@@ -1,12 +1,20 @@
-"""Solarium over HTTP, with the signatures of service.py: what momo uses when each service is a process."""
+"""Solarium over HTTP, with the signatures of service.py: what momo and mese use between processes."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
 
 from backend.kit.errors import Unavailable
 from backend.kit.http import HttpAnswer, HttpClient, error_of
-from backend.solarium.schemas import STATUS_CODES, AccountRoute, Validation
+from backend.solarium.schemas import (
+    STATUS_CODES,
+    AccountRoute,
+    CustomerAccount,
+    CustomerAccounts,
+    CustomerTokens,
+    Validation,
+)
 
 T = TypeVar("T")
 
@@ -54,9 +62,11 @@ class SolariumClient:
         momoep_id: str,
         business_account: str,
         received_at: str,
+        extra: Mapping[str, str] | None = None,
     ) -> bool:
         """See Solarium.confirm."""
         body: dict[str, object] = {
+            **(extra or {}),
             "reference": reference,
             "amount_subunit": amount_subunit,
             "currency": currency,
@@ -80,6 +90,21 @@ class SolariumClient:
         if answer.status != 200:
             raise error_of(answer, "resolve_account")
         return _decoded(answer, AccountRoute)
+
+    async def accounts(self, *, msisdn: str, market: str) -> list[CustomerAccount]:
+        """See Customers.accounts."""
+        answer = await self._post("/customer_accounts", {"msisdn": msisdn, "market": market})
+        if answer.status != 200:
+            raise error_of(answer, "customer_accounts")
+        return _decoded(answer, CustomerAccounts).accounts
+
+    async def tokens(self, *, msisdn: str, market: str, reference: str) -> list[str]:
+        """See Customers.tokens."""
+        body: dict[str, object] = {"msisdn": msisdn, "market": market, "reference": reference}
+        answer = await self._post("/customer_tokens", body)
+        if answer.status != 200:
+            raise error_of(answer, "customer_tokens")
+        return _decoded(answer, CustomerTokens).tokens
 
     async def _post(self, path: str, body: dict[str, object]) -> HttpAnswer:
         return await self._http.request(

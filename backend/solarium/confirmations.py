@@ -7,6 +7,7 @@ into the outbox of the same transaction: token orders (orders.py) and payment ev
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from msgspec import Struct
 from sqlalchemy import Connection
@@ -98,30 +99,46 @@ class Confirmations:
             connection,
             {each.account.id: each.posting.balance_subunit for each in bookings if each.account is not None},
         )
-        orders = self._orders(bookings, now_ms)
-        store.put_orders(connection, orders)
-        at = iso(now_ms)
-        outgoing = [
-            Outgoing(ORDER_TOKEN, order.id, {"device": order.device, "days": order.days}) for order in orders
-        ]
-        outgoing += [_event(each, each.account, at) for each in bookings if each.account is not None]
-        store.outbox.put(connection, outgoing, now_ms)
-
-    def _orders(self, bookings: Sequence[_Booking], now_ms: int) -> list[OrderRow]:
-        """Orders for the days bought. Their ids are part of callback URLs and not to be guessed."""
-        wanted = [
-            (each.payment_id, each.account, days)
+        bought = [
+            (each.payment_id, each.account.id, each.account.device, each.posting.days)
             for each in bookings
             if each.account is not None
-            for days in split(each.posting.days)
         ]
-        random = self._entropy.token_bytes(ORDER_RANDOM * len(wanted)).hex()
-        size = 2 * ORDER_RANDOM
-        ids = [f"{now_ms:011x}-{random[start : start + size]}" for start in range(0, len(random), size)]
-        return [
-            OrderRow(order_id, payment_id, account.id, account.device, days, ORDERED, now_ms)
-            for order_id, (payment_id, account, days) in zip(ids, wanted, strict=True)
+        outgoing = order_days(connection, store, self._entropy, bought, now_ms)
+        at = iso(now_ms)
+        outgoing += [
+            payment_event(each.request, each.account, each.payment_id, days=each.posting.days, at=at)
+            for each in bookings
+            if each.account is not None and each.account.device
         ]
+        store.outbox.put(connection, outgoing, now_ms)
+
+
+def order_days(
+    connection: Connection,
+    store: Store,
+    entropy: Entropy,
+    bought: Sequence[tuple[int, int, str, int]],
+    now_ms: int,
+) -> list[Outgoing]:
+    """Store orders for what was bought: (payment, account, device, days). The outbox rows that they need.
+
+    Their ids are part of callback URLs and not to be guessed.
+    """
+    wanted = [
+        (payment_id, account_id, device, days)
+        for payment_id, account_id, device, total in bought
+        for days in split(total)
+    ]
+    random = entropy.token_bytes(ORDER_RANDOM * len(wanted)).hex()
+    size = 2 * ORDER_RANDOM
+    ids = [f"{now_ms:011x}-{random[start : start + size]}" for start in range(0, len(random), size)]
+    orders = [
+        OrderRow(order_id, payment_id, account_id, device, days, ORDERED, now_ms)
+        for order_id, (payment_id, account_id, device, days) in zip(ids, wanted, strict=True)
+    ]
+    store.put_orders(connection, orders)
+    return [Outgoing(ORDER_TOKEN, order.id, {"device": order.device, "days": order.days}) for order in orders]
 
 
 def _post(new: Mapping[Key, ConfirmRequest], accounts: Routes, stored: Mapping[Key, Paid]) -> list[_Booking]:
@@ -193,20 +210,32 @@ def _entries(booking: _Booking) -> list[EntryRow]:
     ]
 
 
-def _event(booking: _Booking, account: Account, at: str) -> Outgoing:
-    """The payment as the ops topic shows it: nothing of who paid."""
-    request = booking.request
+class Shown(Protocol):
+    """What of a payment is shown."""
+
+    @property
+    def amount_subunit(self) -> int: ...
+
+    @property
+    def currency(self) -> str: ...
+
+    @property
+    def provider_key(self) -> str: ...
+
+
+def payment_event(payment: Shown, account: Account, payment_id: int, *, days: int, at: str) -> Outgoing:
+    """A payment as the ops topic shows it: nothing of who paid."""
     payload = {
         "serial": account.device,
         "market": account.market,
         "at": at,
-        "reference": request.reference,
-        "amount_subunit": request.amount_subunit,
-        "currency": request.currency,
-        "days": booking.posting.days,
-        "provider_key": request.provider_key,
+        "reference": account.reference,
+        "amount_subunit": payment.amount_subunit,
+        "currency": payment.currency,
+        "days": days,
+        "provider_key": payment.provider_key,
     }
-    return Outgoing(PAYMENT, str(booking.payment_id), payload)
+    return Outgoing(PAYMENT, str(payment_id), payload)
 
 
 def _repeat(request: ConfirmRequest, first: Paid) -> Confirmation:

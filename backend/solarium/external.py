@@ -10,6 +10,7 @@ from hmac import compare_digest
 
 from backend.kit.database import Database
 from backend.kit.errors import BadRequest, Unauthorized
+from backend.kit.keys import Client
 from backend.kit.ratelimit import RateLimit
 from backend.kit.runtime import Clock, Entropy, token_hex
 from backend.kit.vault import Vault
@@ -75,22 +76,22 @@ class External:
         )
         return AccessToken(token, TOKEN_LIFE_S)
 
-    async def client_of(self, access_token: str) -> str:
+    async def client_of(self, access_token: str) -> Client:
         """Whose token it is. Unauthorized: nobody's, or it has expired."""
-        client_id = None
+        client = None
         if len(access_token) <= MAX_TOKEN:
             token_hash = self._vault.fingerprint(access_token)
-            client_id = await self._database.read(
+            client = await self._database.read(
                 lambda connection: self._store.client_of(connection, token_hash, self._clock.now_ms())
             )
-        if client_id is None:
+        if client is None:
             raise Unauthorized("Token not found or expired")
-        return client_id
+        return client
 
-    async def simulate(self, client_id: str, request: SimulationRequest) -> SimulationAnswer:
+    async def simulate(self, client: Client, request: SimulationRequest) -> SimulationAnswer:
         """Judge a payment without making it; ok comes with a validation id, good for 15 minutes."""
         amount_subunit = subunits(request.amount)
-        account = await self._account(request)
+        account = await self._account(client, request)
         status = judge(account, amount_subunit)
         if account is None or status != OK:
             return SimulationAnswer(status)
@@ -98,7 +99,7 @@ class External:
         now_ms = self._clock.now_ms()
         row = {
             "id": validation_id,
-            "client_id": client_id,
+            "client_id": client.name,
             "account_id": account.id,
             "amount_subunit": amount_subunit,
             "provider_key": request.provider_key,
@@ -108,17 +109,17 @@ class External:
         await self._database.write(lambda connection: self._store.put_validation(connection, row, now_ms))
         return SimulationAnswer(OK, account.customer_name, validation_id)
 
-    async def execute(self, client_id: str, request: ExecutionRequest) -> ExecutionAnswer:
+    async def execute(self, client: Client, request: ExecutionRequest) -> ExecutionAnswer:
         """Make a payment. BadRequest: a validation id that is unknown, expired or another payment's."""
         amount_subunit = subunits(request.amount)
-        account = await self._account(request)
+        account = await self._account(client, request)
         status = judge(account, amount_subunit)
         if account is None or status != OK:
             return ExecutionAnswer(status)
         if request.validation_id is None:
             provider_tx = self._provider_tx()
         else:
-            provider_tx = await self._validated(client_id, request, account, amount_subunit)
+            provider_tx = await self._validated(client.name, request, account, amount_subunit)
         payment = ConfirmRequest(
             reference=account.reference,
             amount_subunit=amount_subunit,
@@ -126,7 +127,7 @@ class External:
             sender_phone_number=request.sender_phone,
             provider_tx=provider_tx,
             provider_key=request.provider_key,
-            momoep_id=f"external:{client_id}",
+            momoep_id=f"external:{client.name}",
             business_account=account.business_account,
             received_at=received_now(self._clock.now_ms()),
         )
@@ -149,8 +150,11 @@ class External:
             raise BadRequest("the validation does not fit", fields=[("validation_id", text)])
         return found.provider_tx
 
-    async def _account(self, request: SimulationRequest) -> Account | None:
-        """The one account that fits; None also if several do and no business_account tells them apart."""
+    async def _account(self, client: Client, request: SimulationRequest) -> Account | None:
+        """The one account of the client's markets that fits.
+
+        None also if several do and no business_account tells them apart.
+        """
         accounts = await self._database.read(
             lambda connection: self._store.accounts_of(connection, [request.reference])
         )
@@ -159,6 +163,7 @@ class External:
             for account in accounts
             if (account.currency, account.provider_key) == (request.currency, request.provider_key)
             and request.business_account in (None, account.business_account)
+            and (not client.markets or account.market in client.markets)
         ]
         return fitting[0] if len(fitting) == 1 else None
 

@@ -106,8 +106,7 @@ class Orders:
     async def send_sms(self, row: Leased) -> Outcome:
         """Give the token to Mega as a short message to the account's own number."""
         order = await self._order(row.key)
-        digits = self._digits(order)
-        keys = digits if order.token_family in TYPED_AS_THEY_ARE else render(int(digits), KEYPAD_ENCODING)
+        keys = typed_keys(self._digits(order), order)
         try:
             await self._partners.sms.send(
                 to=order.msisdn,
@@ -127,3 +126,10 @@ class Orders:
 
     def _digits(self, order: Order) -> str:
         return self._vault.open(cast(bytes, order.sealed_digits), order.id).decode()
+
+
+def typed_keys(digits: str, order: Order) -> str:
+    """The token of an order as it is typed on the keypad of its device (checklist 85)."""
+    if order.token_family in TYPED_AS_THEY_ARE:
+        return digits
+    return render(int(digits), KEYPAD_ENCODING) or digits

@@ -28,6 +28,12 @@ class Tokens(Protocol):
         """The next token of `device`. Raises a BackendError."""
         ...
 
+    async def register(
+        self, *, serial: str, secret_hex: str, family: str, market: str, starting_code: int | None
+    ) -> None:
+        """Enter a device; again with the same values changes nothing. Raises a BackendError."""
+        ...
+
 
 class Commands(Protocol):
     """M2M."""

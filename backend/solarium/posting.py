@@ -3,6 +3,9 @@
 provider clearing -> customer account          every payment whose account is known and fits
 customer account  -> revenue                   the whole days that the balance buys (resolutions 27)
 provider clearing -> suspense                  no such account, or one of another currency or provider
+
+Days are bought for the device that is paired with the account; without one the money waits on the account.
+A reversal may leave a balance below nothing: what is paid next makes up for it first.
 """
 
 from msgspec import Struct
@@ -12,6 +15,8 @@ MAX_TOKENS = 8  # of one payment: 21 years. More is a typing error; the rest sta
 
 CREDITED = "credited"
 SUSPENSE = "suspense"
+RESOLVED = "resolved"  # by an operator, from suspense to an account
+REVERSED = "reversed"
 
 CUSTOMER = "customer"  # the ledger account of `customer` entries; the account's id says whose
 
@@ -66,8 +71,8 @@ def post(account: Account | None, balance_subunit: int, amount_subunit: int, pro
         Entry(CUSTOMER, account.id, 0, amount_subunit),
     )
     balance_subunit += amount_subunit
-    days = min(balance_subunit // account.price_per_day_subunit, MAX_TOKEN_DAYS * MAX_TOKENS)
-    if days == 0:
+    days = min(max(balance_subunit, 0) // account.price_per_day_subunit, MAX_TOKEN_DAYS * MAX_TOKENS)
+    if days == 0 or not account.device:
         return Posting(CREDITED, paid_in, balance_subunit, 0)
     cost_subunit = days * account.price_per_day_subunit
     bought = (

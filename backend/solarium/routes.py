@@ -10,14 +10,20 @@ from http import HTTPStatus
 from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, Forbidden, MethodNotAllowed, Unauthorized
-from backend.kit.keys import ApiKeys
+from backend.kit.keys import ApiKeys, Client
 from backend.kit.web import application, empty_response, json_response, read_json
+from backend.solarium import operator_routes
 from backend.solarium.schemas import (
     REFERENCE_NOT_FOUND,
     STATUS_CODES,
+    BillingEvent,
     CommandReply,
     ConfirmRequest,
     Credentials,
+    CustomerAccounts,
+    CustomerAccountsRequest,
+    CustomerTokens,
+    CustomerTokensRequest,
     DotNetError,
     Errors,
     ExecutionRequest,
@@ -47,16 +53,23 @@ def make_app(service: Solarium, keys: ApiKeys) -> web.Application:
         "/validate_payment": inbound.validate,
         "/confirm_payment": inbound.confirm,
         "/resolve_account": inbound.resolve,
+        "/customer_accounts": inbound.customer_accounts,
+        "/customer_tokens": inbound.customer_tokens,
         "/m2m/callback/{order_id}": inbound.callback,
+        "/api/m2m/events": inbound.event,
         "/api/auth/token": external.token,
         "/api/payment/simulation": external.simulation,
         "/api/payment/execution": external.execution,
     }
     return application(
-        [web.route("*", path, _post_only(handler)) for path, handler in posts.items()],
+        [
+            *(web.route("*", path, _post_only(handler)) for path, handler in posts.items()),
+            *operator_routes.routes(service, inbound.client),
+        ],
         render=_render,
         service=SERVICE,
         headers=SECURITY_HEADERS,
+        bodies=operator_routes.BODIES,
         shapes={
             "/confirm_payment": _render_empty,
             "/api/auth/token": external.render_token,
@@ -104,22 +117,49 @@ class _Inbound:
             return json_response(Validation(REFERENCE_NOT_FOUND), status=HTTPStatus.NOT_FOUND)
         return json_response(route)
 
+    async def customer_accounts(self, request: web.Request) -> web.Response:
+        markets = self._markets(request)
+        asked = await read_json(request, CustomerAccountsRequest)
+        _allow(markets, asked.market)
+        found = await self._service.customers.accounts(msisdn=asked.msisdn, market=asked.market)
+        return json_response(CustomerAccounts(found))
+
+    async def customer_tokens(self, request: web.Request) -> web.Response:
+        markets = self._markets(request)
+        asked = await read_json(request, CustomerTokensRequest)
+        _allow(markets, asked.market)
+        found = await self._service.customers.tokens(
+            msisdn=asked.msisdn, market=asked.market, reference=asked.reference
+        )
+        return json_response(CustomerTokens(found))
+
+    async def event(self, request: web.Request) -> web.Response:
+        await self._check_signed(request)
+        await self._service.events.take(await read_json(request, BillingEvent))
+        return empty_response(HTTPStatus.NO_CONTENT)
+
     async def callback(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        names = ("webhook-id", "webhook-timestamp", "webhook-signature")
-        webhook_id, timestamp, signature = (request.headers.get(name, "") for name in names)
-        self._service.check_callback((webhook_id, timestamp, signature), body)
+        await self._check_signed(request)
         reply = await read_json(request, CommandReply)
         await self._service.command_replied(request.match_info["order_id"], reply)
         return empty_response(HTTPStatus.NO_CONTENT)
 
+    async def _check_signed(self, request: web.Request) -> None:
+        names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+        webhook_id, timestamp, signature = (request.headers.get(name, "") for name in names)
+        self._service.check_callback((webhook_id, timestamp, signature), await request.read())
+
     def _markets(self, request: web.Request) -> tuple[str, ...]:
+        return self.client(request).markets
+
+    def client(self, request: web.Request) -> Client:
+        """Whose the request's key is. Raises Unauthorized."""
         client = self._keys.client_of(request.headers.get("API-KEY"))
         if client is None:
             raise Unauthorized(
                 "API-KEY is missing or not valid", fields=[("API-KEY", "is missing or not valid")]
             )
-        return client.markets
+        return client
 
 
 class _External:
@@ -137,27 +177,27 @@ class _External:
         return self._answer(await self._external.authenticate(credentials))
 
     async def simulation(self, request: web.Request) -> web.Response:
-        client_id = await self._client(request)
-        answer = await self._external.simulate(client_id, await read_json(request, SimulationRequest))
+        client = await self._client(request)
+        answer = await self._external.simulate(client, await read_json(request, SimulationRequest))
         return self._answer(answer, STATUS_CODES[answer.status])
 
     async def execution(self, request: web.Request) -> web.Response:
-        client_id = await self._client(request)
-        answer = await self._external.execute(client_id, await read_json(request, ExecutionRequest))
+        client = await self._client(request)
+        answer = await self._external.execute(client, await read_json(request, ExecutionRequest))
         return self._answer(answer, STATUS_CODES.get(answer.status, HTTPStatus.OK))
 
-    async def _client(self, request: web.Request) -> str:
+    async def _client(self, request: web.Request) -> Client:
         """The caller, within its rate limit; strangers are limited by address (resolutions 9)."""
         kind, _, access_token = request.headers.get("Authorization", "").partition(" ")
         try:
             if kind.lower() != "bearer" or not access_token.strip():
                 raise Unauthorized("Authorization header with Bearer token is required")
-            client_id = await self._external.client_of(access_token.strip())
+            client = await self._external.client_of(access_token.strip())
         except Unauthorized:
             self._external.rate_limit.take(f"address:{request.remote}")
             raise
-        self._external.rate_limit.take(f"client:{client_id}")
-        return client_id
+        self._external.rate_limit.take(f"client:{client.name}")
+        return client
 
     def _answer(self, value: object, status: int = HTTPStatus.OK) -> web.Response:
         response = json_response(value, status=status)
@@ -214,5 +254,5 @@ def _headed(response: web.Response, error: BackendError) -> web.Response:
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, MethodNotAllowed):
-        response.headers["Allow"] = "POST"
+        response.headers.setdefault("Allow", "POST")
     return response

@@ -92,6 +92,42 @@ class AccountRoute(Struct, frozen=True):
     customer_name: str | None
 
 
+class CustomerAccountsRequest(Struct, frozen=True):
+    """POST /customer_accounts, our extension for MESE: of the number that the customer calls from."""
+
+    msisdn: Msisdn
+    market: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
+
+
+class CustomerAccount(Struct, frozen=True):
+    """An account as its owner may see it. `days_left`: whole days, as sold; a day begun counts."""
+
+    reference: str
+    currency: str
+    balance_subunit: int
+    days_left: int
+
+
+class CustomerAccounts(Struct, frozen=True):
+    """The answer: none, if no account is registered for the number in that market."""
+
+    accounts: list[CustomerAccount]
+
+
+class CustomerTokensRequest(Struct, frozen=True):
+    """POST /customer_tokens, our extension for MESE: of an account of the number's own."""
+
+    msisdn: Msisdn
+    market: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
+    reference: Text
+
+
+class CustomerTokens(Struct, frozen=True):
+    """The answer: the last payment's tokens, as they are typed on the keypad, in order."""
+
+    tokens: list[str]
+
+
 class CommandReply(Struct, frozen=True):
     """POST /m2m/callback/{order_id} (checklist 72)."""
 
@@ -101,6 +137,25 @@ class CommandReply(Struct, frozen=True):
     device_response: Text
     created_at: datetime
     delivered_at: datetime
+
+
+Scalar = (
+    Annotated[str, Meta(max_length=500)]
+    | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    | float
+    | bool
+    | None
+)
+
+
+class BillingEvent(Struct, frozen=True):
+    """POST /api/m2m/events (resolutions 17, checklist 58)."""
+
+    event_id: Annotated[str, Meta(min_length=1, max_length=300, pattern=r"^[^\x00]*\Z")]
+    type: Literal["token_applied", "credit_expired", "tamper", "usage"]
+    identifier: Text
+    occurred_at: datetime
+    data: Annotated[dict[Text, Scalar], Meta(max_length=50)]  # the widest has seven
 
 
 class Credentials(Struct, frozen=True):

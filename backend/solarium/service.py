@@ -6,7 +6,7 @@ outbox (orders.py). The external API is in external.py, invariants are counted i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import structlog
@@ -16,15 +16,23 @@ from backend.kit.database import Database
 from backend.kit.dispatcher import Dispatcher
 from backend.kit.errors import BadRequest, NotFound
 from backend.kit.feed import FeedItem, RowFeed
+from backend.kit.keys import Client
 from backend.kit.migrations import migrate
 from backend.kit.outbox import Leased
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
+from backend.solarium.accounts import NewAccount, account_row, business_row
 from backend.solarium.audit import Audit, audit
 from backend.solarium.confirmations import PAYMENT, Confirmation, Confirmations
+from backend.solarium.corrections import Corrections
+from backend.solarium.customers import Customers
+from backend.solarium.events import Events
 from backend.solarium.external import External
+from backend.solarium.imports import Imports
+from backend.solarium.operations import Operations
 from backend.solarium.orders import Orders, Partners
 from backend.solarium.posting import SUSPENSE, Account
+from backend.solarium.registration import Registration
 from backend.solarium.schemas import (
     OK,
     AccountRoute,
@@ -33,7 +41,7 @@ from backend.solarium.schemas import (
     Validation,
     epoch_ms,
 )
-from backend.solarium.store import Row, Store
+from backend.solarium.store import Store
 from backend.solarium.validation import judge
 from backend.solarium.webhook import verify
 
@@ -48,30 +56,6 @@ class SolariumConfig:
     callback_base: str
     callback_secret: bytes
     max_batch: int = MAX_BATCH
-
-
-@dataclass(frozen=True, slots=True)
-class NewAccount:
-    """An account to register, with the plan it is on."""
-
-    reference: str
-    business_account: str
-    provider_key: str
-    currency: str
-    market: str
-    customer_name: str | None
-    msisdn: str
-    device: str
-    price_per_day_subunit: int
-    token_family: str = "moto"  # noqa: S105 - a token family
-    min_days: int = 1
-    max_days: int = 365
-
-    def __post_init__(self) -> None:
-        if self.price_per_day_subunit < 1 or not 1 <= self.min_days <= self.max_days:
-            raise ValueError(
-                f"account {self.reference}: the plan needs a price and 1 <= min_days <= max_days"
-            )
 
 
 class PaymentFeed:
@@ -120,6 +104,20 @@ class Solarium:
         self._clock = clock
         self._vault = vault
         self._store = store
+        self.operations = Operations(store=store, database=database, clock=clock, entropy=entropy)
+        self.corrections = Corrections(
+            store=store, database=database, clock=clock, entropy=entropy, service=SERVICE
+        )
+        self.registration = Registration(
+            store=store, database=database, clock=clock, vault=vault, tokens=partners.tokens
+        )
+        self.imports = Imports(
+            store=store,
+            database=database,
+            clock=clock,
+            operations=self.operations,
+            registration=self.registration,
+        )
         self._batch = WriteBatch(
             database,
             Confirmations(store=store, clock=clock, entropy=entropy).decide,
@@ -129,7 +127,7 @@ class Solarium:
             outbox=store.outbox,
             database=database,
             clock=clock,
-            handlers=orders.handlers(),
+            handlers={**orders.handlers(), **self.registration.handlers()},
             policies={},
             service=SERVICE,
         )
@@ -137,6 +135,8 @@ class Solarium:
         self.config = config
         self.keys = store.keys
         self.feed = PaymentFeed(store=store, database=database, clock=clock)
+        self.customers = Customers(store=store, database=database, clock=clock, vault=vault)
+        self.events = Events(store=store, database=database, clock=clock, service=SERVICE)
         self.external = External(
             store=store,
             database=database,
@@ -191,10 +191,15 @@ class Solarium:
         momoep_id: str,
         business_account: str,
         received_at: str,
+        extra: Mapping[str, str] | None = None,
     ) -> bool:
-        """Book a payment, once. True: new; False: its key was there. BadRequest names a wrong field."""
-        fields = dict(locals())
-        del fields["self"]
+        """Book a payment, once. True: new; False: its key was there. BadRequest names a wrong field.
+
+        extra: the other fields of resolutions 7.
+        """
+        fields = dict(extra or {}) | dict(locals())
+        for name in ("self", "extra"):
+            del fields[name]
         try:
             request = msgspec.convert(fields, ConfirmRequest)
         except msgspec.ValidationError as error:
@@ -260,9 +265,9 @@ class Solarium:
         """Add accounts and their business accounts; those that are there stay as they are."""
         now_ms = self._clock.now_ms()
         businesses = {
-            (account.business_account, account.provider_key): _business(account) for account in accounts
+            (account.business_account, account.provider_key): business_row(account) for account in accounts
         }
-        rows = [_account_row(account, now_ms) for account in accounts]
+        rows = [account_row(account, now_ms) for account in accounts]
         await self._database.write(
             lambda connection: self._store.put_accounts(connection, list(businesses.values()), rows)
         )
@@ -275,12 +280,19 @@ class Solarium:
         )
         await self.keys.load(self._database)
 
-    async def install_client(self, client_id: str, client_secret: str) -> None:
-        """Add a client of the external API."""
+    async def install_client(
+        self, client_id: str, client_secret: str, *, markets: Sequence[str] = ()
+    ) -> None:
+        """Add a client of the external API; no market listed: every market."""
         secret_hash = self._vault.fingerprint(client_secret)
         now_ms = self._clock.now_ms()
         await self._database.write(
-            lambda connection: self._store.put_client(connection, client_id, secret_hash, now_ms)
+            lambda connection: self._store.put_client(
+                connection,
+                Client(client_id, tuple(markets)),
+                secret_hash=secret_hash,
+                now_ms=now_ms,
+            )
         )
 
 
@@ -303,30 +315,3 @@ def _route(account: Account) -> AccountRoute:
         provider_key=account.provider_key,
         customer_name=account.customer_name,
     )
-
-
-def _business(account: NewAccount) -> Row:
-    return {
-        "business_account": account.business_account,
-        "provider_key": account.provider_key,
-        "market": account.market,
-        "currency": account.currency,
-    }
-
-
-def _account_row(account: NewAccount, now_ms: int) -> dict[str, Any]:
-    return {
-        "reference": account.reference,
-        "business_account": account.business_account,
-        "currency": account.currency,
-        "market": account.market,
-        "customer_name": account.customer_name,
-        "msisdn": account.msisdn,
-        "device": account.device,
-        "token_family": account.token_family,
-        "balance_subunit": 0,
-        "price_per_day_subunit": account.price_per_day_subunit,
-        "min_days": account.min_days,
-        "max_days": account.max_days,
-        "created_at_ms": now_ms,
-    }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import (
     Connection,
@@ -22,13 +23,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import Insert as PgInsert
-from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from backend.kit.keys import ApiKeys
+from backend.kit.keys import ApiKeys, Client
 from backend.kit.outbox import Outbox
-from backend.kit.rows import Given, RowsStatement
+from backend.kit.rows import Given, RowsStatement, insert_new
+from backend.solarium.operations_store import adopt_devices
+from backend.solarium.operations_tables import OperationsTables
 from backend.solarium.posting import Account
 from backend.solarium.tables import EntryRow, OrderRow, PaymentRow, Tables, TransactionRow
 
@@ -82,6 +83,7 @@ class Store:
     def __init__(self, pepper: bytes):
         self.metadata = MetaData()
         self.tables = Tables(self.metadata)
+        self.operations = OperationsTables(self.metadata)
         self.outbox = Outbox(self.metadata)
         self.keys = ApiKeys(self.metadata, pepper)
         self._statements = _Statements(self.tables)
@@ -94,7 +96,8 @@ class Store:
         """Add what is missing; what is there stays as it is."""
         for table, rows in ((self.tables.business_accounts, businesses), (self.tables.accounts, accounts)):
             if rows:
-                connection.execute(_insert_new(connection, table), rows)
+                connection.execute(insert_new(connection, table), rows)
+        adopt_devices(connection, self.tables, self.operations)
 
     def accounts_of(
         self, connection: Connection, references: Iterable[str], *, lock: bool = False
@@ -187,10 +190,15 @@ class Store:
 
     # The external API
 
-    def put_client(self, connection: Connection, client_id: str, secret_hash: str, now_ms: int) -> None:
+    def put_client(self, connection: Connection, client: Client, *, secret_hash: str, now_ms: int) -> None:
         """Add a client; one that is there stays as it is."""
-        row = {"client_id": client_id, "secret_hash": secret_hash, "created_at_ms": now_ms}
-        connection.execute(_insert_new(connection, self.tables.clients), [row])
+        row = {
+            "client_id": client.name,
+            "secret_hash": secret_hash,
+            "created_at_ms": now_ms,
+            "markets": msgspec.json.encode(client.markets).decode(),
+        }
+        connection.execute(insert_new(connection, self.tables.clients), [row])
 
     def secret_hash(self, connection: Connection, client_id: str) -> str | None:
         """The hash of a client's secret, or None."""
@@ -207,13 +215,16 @@ class Store:
         row = {"token_hash": token_hash, "client_id": client_id, "expires_at_ms": expires_at_ms}
         connection.execute(insert(table), [row])
 
-    def client_of(self, connection: Connection, token_hash: str, now_ms: int) -> str | None:
+    def client_of(self, connection: Connection, token_hash: str, now_ms: int) -> Client | None:
         """Whose access token this is, unless it has expired."""
-        table = self.tables.access_tokens
-        statement = select(table.c.client_id).where(
-            table.c.token_hash == token_hash, table.c.expires_at_ms > now_ms
+        table, clients = self.tables.access_tokens, self.tables.clients
+        statement = (
+            select(clients.c.client_id, clients.c.markets)
+            .join_from(table, clients)
+            .where(table.c.token_hash == token_hash, table.c.expires_at_ms > now_ms)
         )
-        return connection.execute(statement).scalar_one_or_none()
+        row = connection.execute(statement).one_or_none()
+        return None if row is None else Client(row[0], msgspec.json.decode(row[1], type=tuple[str, ...]))
 
     def put_validation(self, connection: Connection, row: Row, now_ms: int) -> None:
         """Add a validation, and forget expired ones."""
@@ -237,28 +248,6 @@ class Store:
     def count(self, connection: Connection, table: Table) -> int:
         """Rows of a table."""
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
-
-    def unbalanced_currencies(self, connection: Connection) -> list[str]:
-        """Currencies whose debits and credits differ, as a whole or within any transaction."""
-        entries = self.tables.ledger_entries
-        statement = (
-            select(entries.c.currency)
-            .group_by(entries.c.transaction_id, entries.c.currency)
-            .having(func.sum(entries.c.debit_subunit) != func.sum(entries.c.credit_subunit))
-        )
-        return sorted(set(connection.execute(statement).scalars()))
-
-    def wrong_balances(self, connection: Connection) -> int:
-        """Accounts whose balance is not the sum of their entries."""
-        accounts, entries = self.tables.accounts, self.tables.ledger_entries
-        total = func.coalesce(func.sum(entries.c.credit_subunit - entries.c.debit_subunit), 0)
-        wrong = (
-            select(accounts.c.id)
-            .outerjoin(entries, entries.c.account_id == accounts.c.id)
-            .group_by(accounts.c.id, accounts.c.balance_subunit)
-            .having(total != accounts.c.balance_subunit)
-        )
-        return connection.execute(select(func.count()).select_from(wrong.subquery())).scalar_one()
 
     def payments_without_transaction(self, connection: Connection) -> int:
         """Payments that no ledger transaction books (that none has two, the schema sees to)."""
@@ -357,9 +346,3 @@ def _put_entries(tables: Tables, given: Given) -> SqliteInsert | PgInsert:
             transactions, transactions.c.payment_id == given.column(0, transactions.c.payment_id)
         ),
     )
-
-
-def _insert_new(connection: Connection, table: Table) -> Any:
-    """INSERT ... ON CONFLICT DO NOTHING in the connection's dialect."""
-    dialect_insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    return dialect_insert(table).on_conflict_do_nothing()

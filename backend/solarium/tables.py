@@ -3,7 +3,7 @@
 The rows that a write batch inserts are array-like structs: their fields are columns, in order (kit/rows.py).
 Money is in integer subunits. The ledger is double entry: every row of ledger_entries is a debit or a
 credit, and the entries of a transaction balance in each currency. A payment has exactly one ledger
-transaction.
+transaction; what operators book besides is in operations_tables.py.
 """
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
 
@@ -100,14 +101,16 @@ class Tables:
             Column("market", Text, nullable=False),
             Column("customer_name", Text),
             Column("msisdn", Text, nullable=False),
-            Column("device", Text, nullable=False),
+            Column("device", Text, nullable=False),  # empty: none is paired with it
             Column("token_family", Text, nullable=False),
             Column("balance_subunit", BigInteger, nullable=False),
             Column("price_per_day_subunit", BigInteger, nullable=False),
             Column("min_days", Integer, nullable=False),
             Column("max_days", Integer, nullable=False),
             Column("created_at_ms", BigInteger, nullable=False),
+            Column("plan", Text),  # its name; the account keeps the plan's price and limits as they were
             Index("accounts_reference", "reference", "business_account", unique=True),
+            Index("accounts_msisdn", "msisdn", "market"),
         )
         self.payments = _payments(metadata)
         self.ledger_transactions = Table(
@@ -129,6 +132,12 @@ class Tables:
             Column("currency", Text, nullable=False),
             Column("debit_subunit", BigInteger, nullable=False),
             Column("credit_subunit", BigInteger, nullable=False),
+            Index(
+                "ledger_entries_account",
+                "account_id",
+                sqlite_where=text("account_id IS NOT NULL"),
+                postgresql_where=text("account_id IS NOT NULL"),
+            ),
         )
         self.token_orders = Table(
             "token_orders",
@@ -145,6 +154,7 @@ class Tables:
             Column("created_at_ms", BigInteger, nullable=False),
             Column("replied_at_ms", BigInteger),  # when the device replied, as M2M says
             Column("callback_at_ms", BigInteger),  # when M2M's callback came
+            Index("token_orders_account", "account_id", "created_at_ms"),
         )
         self.clients = Table(
             "clients",
@@ -152,6 +162,7 @@ class Tables:
             Column("client_id", Text, primary_key=True),
             Column("secret_hash", Text, nullable=False),
             Column("created_at_ms", BigInteger, nullable=False),
+            Column("markets", Text, nullable=False, server_default="[]"),  # JSON; none listed: every market
         )
         self.access_tokens = Table(
             "access_tokens",
@@ -159,6 +170,17 @@ class Tables:
             Column("token_hash", Text, primary_key=True),
             Column("client_id", Text, ForeignKey("clients.client_id"), nullable=False),
             Column("expires_at_ms", BigInteger, nullable=False, index=True),
+        )
+        self.device_events = Table(
+            "device_events",
+            metadata,
+            Column("event_id", Text, primary_key=True),
+            Column("type", Text, nullable=False),
+            Column("device", Text, nullable=False),
+            Column("occurred_at_ms", BigInteger, nullable=False),
+            Column("received_at_ms", BigInteger, nullable=False),
+            Column("data", Text, nullable=False),  # JSON
+            Index("device_events_device", "device", "occurred_at_ms"),
         )
         self.validations = Table(
             "validations",
@@ -186,7 +208,7 @@ def _payments(metadata: MetaData) -> Table:
         Column("provider_tx", Text, nullable=False),
         Column("provider_key", Text, nullable=False),
         Column("account_id", BigInteger, ForeignKey("accounts.id")),  # none: the money is in suspense
-        Column("outcome", Text, nullable=False),  # credited or suspense
+        Column("outcome", Text, nullable=False),  # credited, suspense, resolved or reversed
         Column("reference", Text, nullable=False),
         Column("business_account", Text, nullable=False),
         Column("amount_subunit", BigInteger, nullable=False),
@@ -205,4 +227,10 @@ def _payments(metadata: MetaData) -> Table:
         Column("transaction_kind", Text),
         Column("secondary_provider_tx", Text),
         Index("payments_key", "provider_tx", "provider_key", unique=True),
+        Index(
+            "payments_suspense",
+            "id",
+            sqlite_where=text("outcome = 'suspense'"),
+            postgresql_where=text("outcome = 'suspense'"),
+        ),
     )

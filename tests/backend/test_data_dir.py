@@ -53,3 +53,11 @@ def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
     assert file.read_text() == '{\n  "b": 2\n}\n'
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_an_rsa_key_is_made_once(tmp_path: Path) -> None:
+    first = DataDir(tmp_path, ("a",), SeededEntropy(1))
+    key = first.rsa_key("signing")
+    assert key.startswith("-----BEGIN PRIVATE KEY-----")
+    assert first.rsa_key("signing") == key
+    assert DataDir(tmp_path, ("b",), SeededEntropy(1)).rsa_key("signing") == key

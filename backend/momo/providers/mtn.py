@@ -1,31 +1,25 @@
 """MTN MoMo Collections (spec/providers.md, section 2): request to pay, and its status.
 
 A request carries our own X-Reference-Id, so a repeated one is answered 409: the first was taken.
-The access token is kept until shortly before it expires; a 401 fetches a new one, once.
+The access token is calls.py's business.
 """
 
-import asyncio
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 
 from backend.kit.errors import Unavailable, Unprocessable
-from backend.kit.http import HttpAnswer, HttpClient, TimedOut, Unreachable
+from backend.kit.http import HttpAnswer, HttpClient
 from backend.kit.runtime import Clock
 from backend.momo.ports import Debit, Failed, ProviderStatus, Standing, Succeeded
+from backend.momo.providers.calls import SEND_TIMEOUT_S, TOKEN_TIMEOUT_S, Calls, major, platform
 
 USER_AGENT = "payg-momo/1"  # the gateway refuses some libraries' own names
-TOKEN_TIMEOUT_S = 3.0
-SEND_TIMEOUT_S = 5.0
-# Of a call with all its tokens and repeats: a request and a status read stay well within the lease of 30 s.
-CALL_TIMEOUT_S = 11.0
-TOKEN_MARGIN_S = 60  # a token is not used in its last minute
 MAX_MESSAGE = 160  # characters of payerMessage and payeeNote
 WHOLE_UNITS = frozenset(("UGX", "RWF", "XOF"))  # no decimals on the wire
 # 500s that name a request which can't be carried out; every other 5xx may pass.
@@ -75,14 +69,14 @@ class MtnProvider:
     """Implements `backend.momo.ports.Provider`."""
 
     hook = "mtn"
+    repeatable = True
+    callback_answer = None
 
     def __init__(self, config: MtnConfig, *, http: HttpClient, clock: Clock):
         self.base_url = config.base_url.rstrip("/")
         self._config = config
         self._http = http
-        self._clock = clock
-        self._tokens: dict[str, tuple[str, int]] = {}  # platform -> token and when it is too old
-        self._fetches: dict[str, asyncio.Future[str]] = {}
+        self._calls = Calls("mtn", self._fetch, clock)
 
     def check(self, *, amount_subunit: int, currency: str) -> None:
         """See Provider."""
@@ -95,7 +89,7 @@ class MtnProvider:
         """See Provider."""
         note = re.sub(r"[^A-Za-z0-9 ./-]", " ", f"Payment for {debit.reference}")[:MAX_MESSAGE]
         body = {
-            "amount": _major(debit.amount_subunit),
+            "amount": major(debit.amount_subunit),
             "currency": debit.currency,
             "externalId": debit.payment_id,
             "payer": {"partyIdType": "MSISDN", "partyId": debit.msisdn},
@@ -109,7 +103,7 @@ class MtnProvider:
         }
         answer = await self._call(
             "POST",
-            self._platform(debit.base_url),
+            debit.base_url,
             "/collection/v1_0/requesttopay",
             headers,
             msgspec.json.encode(body),
@@ -121,10 +115,10 @@ class MtnProvider:
             return Failed(code or f"HTTP_{answer.status}")
         raise _unavailable(answer, "requesttopay")
 
-    async def status(self, provider_ref: str, *, base_url: str) -> ProviderStatus:
+    async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus:  # noqa: ARG002 - it is asked
         """See Provider."""
-        path = f"/collection/v1_0/requesttopay/{provider_ref}"
-        answer = await self._call("GET", self._platform(base_url), path, {})
+        path = f"/collection/v1_0/requesttopay/{debit.provider_ref}"
+        answer = await self._call("GET", debit.base_url, path, {})
         if answer.status == 404:
             return Standing.NOT_FOUND
         if answer.status != 200:
@@ -135,14 +129,11 @@ class MtnProvider:
             raise Unavailable("mtn status: the answer does not fit its contract") from error
         return _standing(seen)
 
-    def _platform(self, base_url: str) -> str:
-        """Where a payment's platform is now: a sandbox may have come up on another port of this machine."""
-        moved = _is_loopback(base_url) and _is_loopback(self.base_url)
-        return self.base_url if moved else base_url
-
     async def _call(
-        self, method: str, base_url: str, path: str, headers: Mapping[str, str], body: bytes = b""
+        self, method: str, stored_url: str, path: str, headers: Mapping[str, str], body: bytes = b""
     ) -> HttpAnswer:
+        base_url = platform(stored_url, self.base_url)
+
         async def send(token: str) -> HttpAnswer:
             return await self._http.request(
                 method,
@@ -152,48 +143,9 @@ class MtnProvider:
                 timeout_s=SEND_TIMEOUT_S,
             )
 
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                token = await self._token_first(base_url)
-                answer = await send(token)
-                if answer.status == 401:
-                    answer = await send(await self._token_first(base_url, stale=token))
-                return answer
-        except TimeoutError as error:
-            raise TimedOut(f"mtn: no answer within {CALL_TIMEOUT_S:g} s") from error
+        return await self._calls.send(base_url, send)
 
-    async def _token_first(self, base_url: str, *, stale: str | None = None) -> str:
-        """A token; without one the provider does not see the request: Unreachable."""
-        try:
-            return await self._token(base_url, stale=stale)
-        except Unavailable as error:
-            raise Unreachable(error.detail, retry_after_s=error.retry_after_s) from error
-
-    async def _token(self, base_url: str, *, stale: str | None = None) -> str:
-        """The access token of a platform; another one than `stale`. A fetch, and its failure, is shared."""
-        token, expires_at_ms = self._tokens.get(base_url, ("", 0))
-        if token and token != stale and self._clock.now_ms() < expires_at_ms:
-            return token
-        fetching = self._fetches.get(base_url)
-        if fetching is not None:
-            return await asyncio.shield(fetching)
-        fetching = self._fetches[base_url] = asyncio.get_running_loop().create_future()
-        try:
-            fetched = await self._fetch(base_url)
-            life_s = max(fetched.expires_in - TOKEN_MARGIN_S, fetched.expires_in // 2)
-            self._tokens[base_url] = (fetched.access_token, self._clock.now_ms() + life_s * 1000)
-            fetching.set_result(fetched.access_token)
-            return fetched.access_token
-        except Unavailable as error:
-            fetching.set_exception(error)
-            raise
-        finally:
-            del self._fetches[base_url]
-            if not fetching.done():  # cancelled
-                fetching.set_exception(Unavailable("mtn token: whoever fetched it was stopped"))
-            fetching.exception()  # nobody need wait for it
-
-    async def _fetch(self, base_url: str) -> _Token:
+    async def _fetch(self, base_url: str) -> tuple[str, int]:
         user = f"{self._config.api_user}:{self._config.api_key}".encode()
         basic = base64.b64encode(user).decode()
         answer = await self._http.request(
@@ -205,9 +157,10 @@ class MtnProvider:
         if answer.status != 200:
             raise _unavailable(answer, "token")
         try:
-            return msgspec.json.decode(answer.body, type=_Token, strict=False)
+            token = msgspec.json.decode(answer.body, type=_Token, strict=False)
         except (msgspec.DecodeError, RecursionError) as error:
             raise Unavailable("mtn token: the answer does not fit its contract") from error
+        return token.access_token, token.expires_in
 
     def _common(self) -> dict[str, str]:
         return {
@@ -215,16 +168,6 @@ class MtnProvider:
             "X-Target-Environment": self._config.target_environment,
             "User-Agent": USER_AGENT,
         }
-
-
-def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
-
-
-def _major(amount_subunit: int) -> str:
-    """Major units: "5000", and decimals only where there are any."""
-    whole, cents = divmod(amount_subunit, 100)
-    return f"{whole}.{cents:02}" if cents else str(whole)
 
 
 def _standing(seen: _Status) -> ProviderStatus:
@@ -250,6 +193,5 @@ def _code(answer: HttpAnswer) -> str:
 
 
 def _unavailable(answer: HttpAnswer, what: str) -> Unavailable:
-    wait = answer.headers.get("retry-after", "")
-    retry_after_s = int(wait) if wait.isascii() and wait.isdigit() and len(wait) < 6 else None
-    return Unavailable(f"mtn {what}: HTTP {answer.status} {_code(answer)}", retry_after_s=retry_after_s)
+    detail = f"mtn {what}: HTTP {answer.status} {_code(answer)}"
+    return Unavailable(detail, retry_after_s=answer.retry_after_s)

@@ -1,38 +1,42 @@
-"""What the provider does: take messages, deliver them, report it. HTTP: routes.py."""
+"""What the provider does: takes messages, delivers them, reports it, hands on what customers write."""
 
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from sqlalchemy import Connection
-
 from backend.kit.database import Database
-from backend.kit.dispatcher import Dispatcher
-from backend.kit.errors import BackendError
 from backend.kit.http import HttpClient
-from backend.kit.outbox import Done, Leased, Outcome, Outgoing
-from backend.kit.runtime import Clock, Entropy, token_hex
+from backend.kit.runtime import Clock, Entropy, iso, token_hex
 from simulator.providers import is_loopback
-from simulator.providers.africastalking.store import AfricasTalkingStore, Sms
+from simulator.providers.mailroom import FORM, Call, Mail, Mailroom, Sms
+from simulator.providers.sms_script import State
 
-REPORT = "report"
-FORM = "application/x-www-form-urlencoded"
+# What a report calls the state, and why it failed.
+WORDS = {
+    State.SENT: ("Sent", ""),
+    State.DELIVERED: ("Success", ""),
+    State.UNDELIVERABLE: ("Failed", "DeliveryFailure"),
+    State.EXPIRED: ("Failed", "Expired"),
+}
+NETWORKS = {"256": "64110", "250": "63510", "254": "63902"}  # MTN UG, MTN RW, Safaricom
 
 
 @dataclass(frozen=True, slots=True)
 class AfricasTalkingConfig:
-    """Who may send, and where delivery reports go (None: nowhere). `dlr_url` carries a secret path."""
+    """Who may send, and where calls go (None: nowhere). The addresses carry a secret path."""
 
     username: str
     api_key: str = field(repr=False)
     dlr_url: str | None = field(repr=False, default=None)
+    inbound_url: str | None = field(repr=False, default=None)
+    optout_url: str | None = field(repr=False, default=None)
     deliver_after_s: float = 0.1
     sender_ids: frozenset[str] | None = None  # None: any
 
 
 class AfricasTalkingSandbox:
-    """The provider's side. ValueError: `dlr_url` is not on this machine (resolutions 26)."""
+    """The provider's side. ValueError: an address is not on this machine (resolutions 26)."""
 
     def __init__(
         self,
@@ -43,31 +47,28 @@ class AfricasTalkingSandbox:
         http: HttpClient,
         config: AfricasTalkingConfig,
     ):
-        if config.dlr_url is not None and not is_loopback(config.dlr_url):
-            raise ValueError("dlr_url: sandboxes call back to loopback addresses only")
-        self._database = database
+        for url in (config.dlr_url, config.inbound_url, config.optout_url):
+            if url is not None and not is_loopback(url):
+                raise ValueError("sandboxes call back to loopback addresses only")
         self._clock = clock
         self._entropy = entropy
-        self._http = http
         self._config = config
-        self._store = AfricasTalkingStore()
-        self._dispatcher = Dispatcher(
-            outbox=self._store.outbox,
+        self.mailroom = Mailroom(
             database=database,
             clock=clock,
-            handlers={REPORT: self._report},
-            policies={},
+            http=http,
             service="sandbox-africastalking",
+            deliver_after_s=config.deliver_after_s,
+            tell=self._tell,
         )
 
     async def start(self) -> None:
         """Create what is missing, and send the reports that are due."""
-        await self._database.write(self._store.metadata.create_all)
-        await self._dispatcher.start()
+        await self.mailroom.start()
 
     async def stop(self) -> None:
         """Stop at once."""
-        await self._dispatcher.stop()
+        await self.mailroom.stop()
 
     def authorizes(self, username: str, api_key: str) -> bool:
         """Whether these are the credentials."""
@@ -79,37 +80,66 @@ class AfricasTalkingSandbox:
         return not sender or self._config.sender_ids is None or sender in self._config.sender_ids
 
     async def send(self, numbers: Sequence[str], *, sender: str, text: str) -> list[str]:
-        """Take a message for each number; their ids."""
-        sms = [Sms(f"ATXid_{token_hex(self._entropy)}", number, sender, text) for number in numbers]
-        due_ms = int(self._config.deliver_after_s * 1000)
-
-        def work(connection: Connection) -> None:
-            now_ms = self._clock.now_ms()
-            self._store.add(connection, sms)
-            if self._config.dlr_url is not None:
-                rows = [Outgoing(REPORT, one.message_id, {}, due_at_ms=now_ms + due_ms) for one in sms]
-                self._store.outbox.put(connection, rows, now_ms)
-
+        """Take a message for each number (with its +); their ids."""
+        now_ms = self._clock.now_ms()
+        sms = [
+            Sms(
+                message_id=f"ATXid_{token_hex(self._entropy)}",
+                number=number.removeprefix("+"),
+                sender=sender,
+                text=text,
+                created_at_ms=now_ms,
+                dlr_url=self._config.dlr_url or "",
+            )
+            for number in numbers
+        ]
         if sms:
-            await self._database.write(work)
+            await self.mailroom.take(sms)
         return [one.message_id for one in sms]
 
     async def received(self, msisdn: str) -> list[str]:
         """The texts that a number received, oldest first; `msisdn` without `+`."""
-        return await self._database.read(lambda c: self._store.texts(c, f"+{msisdn}"))
+        return await self.mailroom.received(msisdn)
 
-    async def _report(self, row: Leased) -> Outcome:
-        sms = await self._database.read(lambda c: self._store.by_id(c, row.key))
-        if sms is None or self._config.dlr_url is None:
-            return Done()
-        form = {"id": sms.message_id, "status": "Success", "phoneNumber": sms.number, "retryCount": "0"}
-        try:
-            await self._http.request(
-                "POST",
-                self._config.dlr_url,
-                headers={"Content-Type": FORM},
-                body=urlencode(form).encode(),
-            )
-        except BackendError:
-            return Done()  # reports are not repeated
-        return Done()
+    async def inbound(self, *, sender: str, to: str, text: str) -> str:
+        """A customer (number without +) writes to a short code; the message's id."""
+        mail = Mail(token_hex(self._entropy), sender, to, text, self._clock.now_ms())
+        form = {
+            "date": iso(mail.at_ms),
+            "from": f"+{sender}",
+            "id": mail.message_id,
+            "linkId": token_hex(self._entropy, 8),
+            "text": text,
+            "to": to,
+            "networkCode": NETWORKS.get(sender[:3], "99999"),
+        }
+        await self.mailroom.receive(mail, _form(self._config.inbound_url, form))
+        return mail.message_id
+
+    async def opt_out(self, *, number: str, sender: str) -> None:
+        """A customer (number without +) wants nothing more from a sender id."""
+        await self.mailroom.remember(f"optout:{number}:{sender}")
+        call = _form(self._config.optout_url, {"senderId": sender, "phoneNumber": f"+{number}"})
+        if call is not None:
+            await self.mailroom.tell(f"optout:{token_hex(self._entropy, 8)}", call)
+
+    async def opted_out(self, *, number: str, sender: str) -> bool:
+        """Whether a customer wants nothing from a sender id."""
+        return await self.mailroom.remembers(f"optout:{number}:{sender}")
+
+    def _tell(self, sms: Sms, state: State) -> Call | None:
+        status, reason = WORDS[state]
+        form = {
+            "id": sms.message_id,
+            "status": status,
+            "phoneNumber": f"+{sms.number}",
+            "networkCode": NETWORKS.get(sms.number[:3], "99999"),
+            "retryCount": "0",
+        }
+        if reason:
+            form["failureReason"] = reason
+        return _form(sms.dlr_url, form)
+
+
+def _form(url: str | None, form: dict[str, str]) -> Call | None:
+    return Call(url, FORM, urlencode(form).encode()) if url else None

@@ -1,14 +1,19 @@
-"""Payments as a fake of mese's port, and a host on a database of its own."""
+"""Payments and accounts as fakes of mese's ports, and a host on a database of its own."""
 
 import asyncio
 import shutil
 from dataclasses import dataclass, field
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from backend.kit.database import open_database
 from backend.kit.errors import NotFound, Unavailable
 from backend.kit.migrations import migrate
+from backend.mese.routes import make_app
+from backend.mese.service import MeseService
+
+PHONE = "+256772123456"
 
 
 @dataclass
@@ -65,6 +70,46 @@ class PaymentsFake:
 
 
 @dataclass
+class Own:
+    """An account as Solarium tells its owner."""
+
+    reference: str
+    balance_subunit: int = 500_00
+    days_left: int = 3
+
+
+@dataclass
+class AccountsFake:
+    """Who calls from 256772123456 has 254543; from 256772000002 has two; each `market msisdn` its own."""
+
+    owned: dict[str, list[Own]] = field(
+        default_factory=lambda: {
+            "UG 256772123456": [Own("254543")],
+            "UG 256772000002": [Own("254543", 12_50, 0), Own("777", 0, 1)],
+            "RW 250788300001": [Own("254544")],
+        }
+    )
+    made: dict[str, list[str]] = field(default_factory=lambda: {"254543": ["*00 427 443 49#"]})
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    down: Exception | None = None
+
+    async def accounts(self, *, msisdn, market):
+        await self._called("accounts", market)
+        return self.owned.get(f"{market} {msisdn}", [])
+
+    async def tokens(self, *, msisdn, market, reference):
+        await self._called("tokens", market)
+        owned = self.owned.get(f"{market} {msisdn}", [])
+        return self.made.get(reference, []) if reference in [each.reference for each in owned] else []
+
+    async def _called(self, name, market):
+        self.asked.append((name, market))
+        await asyncio.sleep(0)
+        if self.down:
+            raise self.down
+
+
+@dataclass
 class SmsFake:
     """What was sent, by reference."""
 
@@ -84,6 +129,63 @@ def sms() -> SmsFake:
 @pytest.fixture
 def payments() -> PaymentsFake:
     return PaymentsFake()
+
+
+@pytest.fixture
+def accounts() -> AccountsFake:
+    return AccountsFake()
+
+
+@pytest.fixture(scope="session")
+def accounts_fake() -> type[AccountsFake]:
+    return AccountsFake
+
+
+@pytest.fixture
+def build_host(clock, entropy, payments, accounts, sms):
+    """Builds a host on a database, with the fakes of the test."""
+
+    def build(database):
+        return MeseService(
+            database=database, clock=clock, entropy=entropy, payments=payments, accounts=accounts, sms=sms
+        )
+
+    return build
+
+
+@pytest.fixture
+async def database(tmp_path, migrated):
+    database = open_database(migrated(tmp_path), "mese")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def host(database, build_host):
+    return build_host(database)
+
+
+@pytest.fixture
+async def dial(host):
+    await host.start()
+    async with TestClient(TestServer(make_app(host))) as client:
+
+        async def dial(text, *, session="s1", phone=PHONE):
+            form = {
+                "sessionId": session,
+                "phoneNumber": phone,
+                "networkCode": "99999",
+                "serviceCode": "*384*1#",
+                "text": text,
+            }
+            answer = await client.post("/ussd", data=form)
+            assert answer.status == 200
+            assert answer.content_type == "text/plain"
+            return await answer.text()
+
+        dial.client = client
+        yield dial
+    await host.stop()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,8 @@ CONFIG = MtnConfig("https://momo.example/", "mtnuganda", "UGX", "user", "key", "
 DEBIT = Debit(
     payment_id="p1",
     provider_ref="5f1f7a5e-6f0b-4d53-9a86-0d9c9f0c6a10",
+    handle=None,
+    created_at_ms=0,
     base_url="https://momo.example",
     reference="254543 <b>",
     amount_subunit=5000_00,
@@ -141,7 +144,7 @@ def status(**members):
     ],
 )
 async def test_answers_to_a_status(answer, outcome):
-    call = provider_of(Http(answer)).status(DEBIT.provider_ref, base_url=DEBIT.base_url)
+    call = provider_of(Http(answer)).status(DEBIT, [])
     if isinstance(outcome, type):
         with pytest.raises(outcome):
             await call
@@ -151,7 +154,7 @@ async def test_answers_to_a_status(answer, outcome):
 
 @given(st.binary(max_size=200))
 def test_no_status_body_raises_anything_else(body):
-    call = provider_of(Http(HttpAnswer(200, {}, body))).status("ref", base_url="https://momo.example")
+    call = provider_of(Http(HttpAnswer(200, {}, body))).status(DEBIT, [])
     try:
         asyncio.run(call)
     except Unavailable:
@@ -205,8 +208,8 @@ async def test_a_payment_is_asked_about_where_it_was_made(stored, configured, as
     """A platform stays what it was; a sandbox that moved to another port of this machine is the same one."""
     http = Http(status(status="PENDING"))
     config = MtnConfig(configured, "mtnuganda", "UGX", "user", "key", "sub")
-    await MtnProvider(config, http=http, clock=ManualClock(0)).status("ref", base_url=stored)
-    assert http.seen[0][1] == f"{asked}/collection/v1_0/requesttopay/ref"
+    await MtnProvider(config, http=http, clock=ManualClock(0)).status(replace(DEBIT, base_url=stored), [])
+    assert http.seen[0][1] == f"{asked}/collection/v1_0/requesttopay/{DEBIT.provider_ref}"
 
 
 def test_what_mtn_cannot_move():
@@ -253,7 +256,7 @@ def test_a_call_ends_well_within_a_lease(virtually):
     async def story(loop):
         provider = provider_of(SlowHttp(loop, 2.9, error(401)))
         with pytest.raises(TimedOut):
-            await provider.status(DEBIT.provider_ref, base_url=DEBIT.base_url)
+            await provider.status(DEBIT, [])
         assert loop.time() <= 11
 
     virtually(story)

@@ -54,14 +54,20 @@ def trouble(fate: str) -> Unavailable:
 
 
 class ProviderFake:
-    """Takes a request once by its reference; the customer decides `decides_after_s` later."""
+    """The customer decides `decides_after_s` after a request was taken; `takes`: how often he was asked.
+
+    Repeatable: a reference that was taken before is not taken again.
+    """
 
     base_url = "http://provider"
     hook = "mtn"
+    callback_answer = None
 
     def __init__(self, loop, script):
         self.loop, self.script = loop, script
         self.requests, self.statuses = list(script["requests"]), list(script["statuses"])
+        self.repeatable = script.get("repeatable", True)
+        self.takes = 0
         self.taken_at: dict[str, float] = {}
         self.secrets: list[str] = []
 
@@ -72,6 +78,7 @@ class ProviderFake:
         self.secrets.append(debit.callback_url.rsplit("/", 1)[-1])
         fate = self.requests.pop(0) if self.requests else "taken"
         if fate in ("taken", "taken, no answer"):
+            self.takes += not (self.repeatable and debit.provider_ref in self.taken_at)
             self.taken_at.setdefault(debit.provider_ref, self.loop.time())
         await asyncio.sleep(self.script["latency_s"])
         if fate == "refused":
@@ -80,13 +87,13 @@ class ProviderFake:
             raise trouble(fate)
         return Standing.PENDING
 
-    async def status(self, provider_ref, *, base_url):
-        assert base_url == "http://provider"
+    async def status(self, debit, heard):
+        assert debit.base_url == "http://provider"
         fate = self.statuses.pop(0) if self.statuses else "answers"
         await asyncio.sleep(self.script["latency_s"])
         if fate in TROUBLE:
             raise trouble(fate)
-        return self.truth(provider_ref)
+        return self.truth(debit.provider_ref)
 
     def truth(self, provider_ref):
         taken_at = self.taken_at.get(provider_ref)
@@ -140,6 +147,7 @@ SCRIPT = st.fixed_dictionaries(
         "billing": st.lists(ANSWER, max_size=5),
         "decides_after_s": st.one_of(st.floats(0, 3), SECONDS),
         "pays": st.booleans(),
+        "repeatable": st.booleans(),
         "latency_s": st.sampled_from([0.0, 0.05, 4.0]),
         "callbacks": st.lists(SECONDS, max_size=5),
         "kills": st.lists(st.one_of(st.floats(0, 4), SECONDS), max_size=4),
@@ -181,6 +189,7 @@ async def live(loop, url, script):
     audit = await momo.audit()
     assert len(set(provider.secrets)) <= 1, "every request of a payment has one callback path"
     assert len(provider.taken_at) <= 1, "every request of a payment has one reference"
+    assert provider.takes <= 1, "nobody is asked twice, also where the provider would not notice"
     assert audit.dead_letters == 0
     await momo.stop()
     await database.close()
@@ -377,7 +386,7 @@ def test_a_request_that_waited_while_the_process_was_down(virtually, migrated, t
 
 def test_a_provider_whose_status_is_away_does_not_keep_a_payment_pending(virtually, migrated, tmp_path):
     class Away(ProviderFake):
-        async def status(self, provider_ref, *, base_url):
+        async def status(self, debit, heard):
             if self.loop.time() < 500:
                 raise Unavailable("HTTP 503", retry_after_s=300)
             return Succeeded("tx", 5000_00, "UGX")

@@ -30,6 +30,7 @@ class FakePartners:
     orders: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     commands: dict[str, dict[str, object]] = field(default_factory=dict)
     messages: dict[str, dict[str, str]] = field(default_factory=dict)
+    registered: dict[str, tuple[str, str, str, int | None]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     failing: dict[str, list[BackendError]] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,6 +46,12 @@ class FakePartners:
         self.orders.setdefault(reference, (device, command, payload))
         number = len(self.tokens_made) + 1
         return self.tokens_made.setdefault(reference, FakeToken(str(42_744_348 + number), number))
+
+    async def register(
+        self, *, serial: str, secret_hex: str, family: str, market: str, starting_code: int | None
+    ) -> None:
+        self.called("register")
+        self.registered.setdefault(serial, (secret_hex, family, market, starting_code))
 
     async def create(
         self, *, identifier: str, name: str, details: Mapping[str, str], callback_url: str, reference: str

@@ -183,6 +183,22 @@ async def test_resolutions_10_a_wrong_validation_is_400(
     assert (await service.audit()).payments == 0
 
 
+async def test_row_116_a_client_of_another_market_finds_nothing_and_pays_nothing(
+    http: TestClient, service: Solarium
+) -> None:
+    await service.install_client("kenyan", "kenyan-secret", markets=["KE"])
+    await service.install_client("ugandan", "ugandan-secret", markets=["KE", "UG"])
+    for client, status in (("kenyan", 404), ("ugandan", 200)):
+        credentials = {"client_id": client, "client_secret": f"{client}-secret"}
+        _, body = await post(http, TOKEN, credentials)
+        for path, asked in ((SIMULATION, SIMULATED), (EXECUTION, EXECUTED)):
+            answer = await post(http, path, asked, body["access_token"])
+            assert answer[0] == status
+            if status == 404:
+                assert answer[1] == {"status": "reference_not_found"}
+    assert (await service.audit()).payments == 1
+
+
 @pytest.mark.parametrize("path", [SIMULATION, EXECUTION])
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic c2hvcDpz"])
 async def test_row_42_no_bearer_token_is_401(http: TestClient, path: str, header: str | None) -> None:

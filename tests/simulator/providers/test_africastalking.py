@@ -46,7 +46,7 @@ async def sandbox(tmp_path, partner):
     await sandbox.start()
     yield sandbox
     await sandbox.stop()
-    await sandbox._database.close()
+    await sandbox.mailroom._database.close()
 
 
 @pytest.fixture
@@ -75,6 +75,7 @@ async def test_the_africastalking_package_sends(client, sandbox, partner):
         "id": [recipient["messageId"]],
         "status": ["Success"],
         "phoneNumber": ["+256772123456"],
+        "networkCode": ["64110"],
         "retryCount": ["0"],
     }
 
@@ -115,13 +116,13 @@ async def test_a_report_is_sent_after_a_restart(tmp_path, partner):
     await first.start()
     (message_id,) = await first.send(["+256772123456"], sender="", text="hello")
     await first.stop()
-    await first._database.close()
+    await first.mailroom._database.close()
     second = sandbox_of(tmp_path, partner)
     await second.start()
     assert (await partner.reports.get())["id"] == [message_id]
     assert await second.received("256772123456") == ["hello"]
     await second.stop()
-    await second._database.close()
+    await second.mailroom._database.close()
 
 
 def test_reports_go_to_this_machine_only(tmp_path, partner):

@@ -1,0 +1,243 @@
+"""A service's operations, told once: they are registered as routes, and they are its OpenAPI 3.1 document.
+
+How a service uses it, in its routes.py:
+
+    KEY = api_key("API-KEY")
+    routes = documented(
+        title="moto",
+        about=__doc__,
+        operations=[
+            Operation(
+                "POST", "/validate", handlers.validate, "Checks a payment before it is made",
+                request=ValidateRequest, answers={200: Answer, **errors(400, 401)}, security=KEY,
+            ),
+            ...
+        ],
+    )
+    return application(routes, render=render, service="moto")
+
+`request` and `answers` name the msgspec schemas that the handlers read and write: the document shows what
+validates. `{name:pattern}` in a path becomes a path parameter with that pattern. `None` is no body, `Media`
+another content type than JSON or an optional body, and a tuple is one of several. GET /openapi.json gives
+the document and GET /docs the page that reference.py draws of it; both are open to anybody.
+
+tests/backend/contract.py runs schemathesis over a document and the application that serves it.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from http import HTTPStatus
+from typing import Any, cast
+
+import msgspec
+from aiohttp import web
+
+from backend.kit import reference
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+PLAIN = "text/plain"
+HTML = "text/html"
+OPENAPI = "3.1.0"
+VERSION = "1"  # of the wire contract, which the seeds fix
+MAY_BE_EMPTY = "x-may-be-empty"  # an answer that comes with its content or with no body at all
+
+_PARAMETER = re.compile(r"\{(\w+)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A body: its content type and schema."""
+
+    content_type: str
+    schema: Any = str
+    optional: bool = False
+
+
+Body = Any  # a type that msgspec knows, or a Media
+Answer = Body | Sequence[Body | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """A credential, as OpenAPI describes it."""
+
+    name: str
+    scheme: Mapping[str, str]
+
+
+BEARER = Security("bearer", {"type": "http", "scheme": "bearer"})
+BASIC = Security("basic", {"type": "http", "scheme": "basic"})
+
+
+def api_key(header: str) -> Security:
+    """A key in a header of that name."""
+    return Security(header, {"type": "apiKey", "in": "header", "name": header})
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One route. `path` as aiohttp takes it; `query` a struct whose fields are the parameters."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    _: KW_ONLY
+    answers: Mapping[int, Answer]
+    request: Body | None = None
+    query: type[msgspec.Struct] | None = None
+    security: Security | None = None
+
+
+def documented(*, title: str, about: str | None, operations: Iterable[Operation]) -> list[web.RouteDef]:
+    """The routes of `operations`, and those of their document. `about`: the text above them."""
+    told = list(operations)
+    document = describe(title=title, about=about or "", operations=told)
+    encoded = msgspec.json.encode(document)
+    page = reference.page(document)
+
+    async def openapi(_: web.Request) -> web.Response:
+        return web.Response(body=encoded, content_type=JSON)
+
+    async def docs(_: web.Request) -> web.Response:
+        return web.Response(text=page, content_type=HTML)
+
+    routes = [_route(each.method, each.path, each.handler) for each in told]
+    return [*routes, web.get("/openapi.json", openapi), web.get("/docs", docs)]
+
+
+def describe(*, title: str, about: str, operations: Sequence[Operation]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document; `servers` is relative, so it holds below any prefix."""
+    schemas = _Schemas(operations)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        path = _PARAMETER.sub(lambda found: f"{{{found[1]}}}", operation.path)
+        paths.setdefault(path, {})[operation.method.lower()] = _described(operation, path, schemas)
+    named = {each.security.name: each.security.scheme for each in operations if each.security is not None}
+    return {
+        "openapi": OPENAPI,
+        "info": {"title": title, "version": VERSION, "description": about.strip()},
+        "servers": [{"url": "."}],
+        "paths": paths,
+        "components": {"schemas": schemas.components, "securitySchemes": named},
+    }
+
+
+class _Schemas:
+    """The JSON Schemas of all types that the operations name, and the components that they share."""
+
+    def __init__(self, operations: Iterable[Operation]):
+        types = [media.schema for operation in operations for media in _bodies(operation)]
+        types += [operation.query for operation in operations if operation.query is not None]
+        found, components = msgspec.json.schema_components(
+            types, schema_hook=_anything, ref_template="#/components/schemas/{name}"
+        )
+        self._of = list(zip(types, map(_ecma, found), strict=True))
+        queries = {operation.query.__name__ for operation in operations if operation.query is not None}
+        self._all: dict[str, Any] = {name: _ecma(schema) for name, schema in components.items()}
+        self.components = {name: schema for name, schema in self._all.items() if name not in queries}
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        return next(schema for known, schema in self._of if known == kind)
+
+    def parameters(self, query: type[msgspec.Struct]) -> Iterator[dict[str, Any]]:
+        """The fields of a query's struct."""
+        schema = self._all[query.__name__]
+        for name, field in schema["properties"].items():
+            given = [choice for choice in field.get("anyOf", [field]) if choice != {"type": "null"}]
+            shown = given[0] if len(given) == 1 else field  # in a query there is no null
+            yield _parameter("query", name, shown, required=name in schema.get("required", []))
+
+
+def _described(operation: Operation, path: str, schemas: _Schemas) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "operationId": re.sub(r"\W+", "_", f"{operation.method.lower()}{path}").strip("_"),
+        "summary": operation.summary,
+        "security": [] if operation.security is None else [{operation.security.name: []}],
+        "responses": {
+            str(status): _response(status, answer, schemas) for status, answer in operation.answers.items()
+        },
+    }
+    parameters = [
+        _parameter("path", name, {"type": "string", "pattern": f"^{pattern or '[^{}/]+'}$"}, required=True)
+        for name, pattern in _PARAMETER.findall(operation.path)
+    ]
+    if operation.query is not None:
+        parameters += schemas.parameters(operation.query)
+    if parameters:
+        told["parameters"] = parameters
+    if operation.request is not None:
+        media = _media(operation.request)
+        told["requestBody"] = {
+            "required": not media.optional,
+            "content": {media.content_type: {"schema": schemas.of(media.schema)}},
+        }
+    return told
+
+
+def _response(status: int, answer: Answer, schemas: _Schemas) -> dict[str, Any]:
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for media in _medias(answer):
+        by_type.setdefault(media.content_type, []).append(schemas.of(media.schema))
+    told: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if not by_type:
+        told["description"] += "; no body"
+        return told
+    told["content"] = {
+        content_type: {"schema": found[0] if len(found) == 1 else {"anyOf": found}}
+        for content_type, found in by_type.items()
+    }
+    if isinstance(answer, tuple) and None in answer:
+        told["description"] += "; with a body or without"
+        told[MAY_BE_EMPTY] = True
+    return told
+
+
+def _bodies(operation: Operation) -> Iterator[Media]:
+    if operation.request is not None:
+        yield _media(operation.request)
+    for answer in operation.answers.values():
+        yield from _medias(answer)
+
+
+def _medias(answer: Answer) -> Iterator[Media]:
+    bodies = cast(Sequence[Body | None], answer) if isinstance(answer, tuple) else (answer,)
+    for body in bodies:
+        if body is not None:
+            yield _media(body)
+
+
+def _media(body: Body) -> Media:
+    return body if isinstance(body, Media) else Media(JSON, body)
+
+
+def _parameter(place: str, name: str, schema: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": required, "schema": dict(schema)}
+
+
+def _route(method: str, path: str, handler: Handler) -> web.RouteDef:
+    return web.get(path, handler) if method == "GET" else web.route(method, path, handler)
+
+
+def _anything(kind: type) -> dict[str, Any]:
+    """`object` is any JSON value (msgspec wants to hear something); it knows every other type."""
+    if kind is object:
+        return {"title": "any value"}
+    raise NotImplementedError(f"{kind} has no JSON Schema")
+
+
+def _ecma(schema: Any) -> Any:
+    r"""JSON Schema's patterns are ECMAScript's: the end is `$`, not Python's `\Z`."""
+    if isinstance(schema, dict):
+        members = cast(dict[str, Any], schema)
+        return {
+            name: value.replace(r"\Z", "$") if name == "pattern" and isinstance(value, str) else _ecma(value)
+            for name, value in members.items()
+        }
+    if isinstance(schema, list | tuple):
+        return [_ecma(item) for item in cast(Sequence[Any], schema)]
+    return schema

@@ -1,0 +1,54 @@
+"""What became of a session's payment, as far as the customer can wait for it (resolutions 23)."""
+
+import asyncio
+
+import structlog
+
+from backend.kit.errors import BackendError, Unavailable
+from backend.kit.http import TimedOut
+from backend.mese.pages import Event
+from backend.mese.ports import Payments
+from backend.mese.reading import AMOUNT_EVENTS
+from backend.mese.store import Session
+
+WAIT_S = 8.0  # then the customer is told that it is pending (resolutions 23)
+
+PAYMENT_EVENTS = {"confirmed": Event.PAID, "failed": Event.FAILED}
+
+
+class Paying:
+    """Pays once for each session's `payment_key`, however often it is asked to."""
+
+    def __init__(self, *, payments: Payments, wait_s: float):
+        self._payments = payments
+        self._wait_s = wait_s
+        self._log = structlog.get_logger(service="mese")
+
+    async def pay(self, session: Session, *, resumed: bool) -> tuple[Event, str | None]:
+        """The payment's fate within `wait_s`, and its id. `resumed`: it may have been started before."""
+        payment_id = session.payment_id
+        deadline = asyncio.get_running_loop().time() + self._wait_s
+        try:
+            async with asyncio.timeout_at(deadline + 1):
+                payment = await self._payments.pay(
+                    reference=session.reference,
+                    amount_subunit=session.amount_subunit,
+                    currency=session.currency,
+                    business_account=session.business_account,
+                    provider_key=session.provider_key,
+                    msisdn=session.msisdn,
+                    idempotency_key=session.payment_key,
+                )
+                payment_id = payment.payment_id
+                left_s = deadline - asyncio.get_running_loop().time()
+                payment = await self._payments.wait(payment_id, wait_s=max(0.0, left_s))
+        except (TimedOut, TimeoutError):
+            return Event.PENDING, payment_id
+        except BackendError as error:
+            if error.code in AMOUNT_EVENTS:
+                self._log.warning("ussd.payment_refused", session_id=session.id, code=error.code)
+                return Event.FAILED, None  # what the customer was shown has changed since
+            self._log.error("ussd.payment_failed", session_id=session.id, error=repr(error))
+            started = payment_id is not None or (resumed and isinstance(error, Unavailable))
+            return Event.PENDING if started else Event.UNAVAILABLE, payment_id
+        return PAYMENT_EVENTS.get(payment.status, Event.PENDING), payment_id

@@ -1,0 +1,92 @@
+"""Payments to an EazzyPay till or paybill at Equity (spec/providers.md, section 3b): its notifications (IPN).
+
+They come with the Basic login that we chose. There is no validation call: an account that nobody knows ends
+in billing's suspense. Pushes (equity.py) go to the account itself and are told by their own callback.
+"""
+
+import base64
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from backend.kit.errors import BadRequest
+from backend.momo.ports import Incoming
+from backend.momo.providers.calls import sender_of, subunits
+
+NO_REFERENCE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class EquityIpnConfig:
+    """`business_account` is the till or paybill that customers pay."""
+
+    provider_key: str
+    business_account: str
+    username: str
+    password: str = field(repr=False)
+
+
+class _Customer(msgspec.Struct):
+    mobileNumber: str | int = ""  # noqa: N815 - the wire's name
+
+
+class _Transaction(msgspec.Struct):
+    reference: str
+    amount: float | int | str
+    status: str
+    currency: str = "KES"
+    billNumber: str | int = ""  # noqa: N815 - the wire's name
+
+
+class _Ipn(msgspec.Struct):
+    transaction: _Transaction
+    customer: _Customer = msgspec.field(default_factory=_Customer)
+
+
+class EquityIpn:
+    """Implements `backend.momo.ports.Paybill`."""
+
+    hook = "ke/ipn"
+
+    def __init__(self, config: EquityIpnConfig):
+        self.notice_answer: Mapping[str, object] = {"status": "received"}
+        self._config = config
+
+    def authorizes(self, *, secret: str, authorization: str) -> bool:  # noqa: ARG002 - the header is the login
+        """See Paybill."""
+        login = f"{self._config.username}:{self._config.password}".encode()
+        ours = b"Basic " + base64.b64encode(login)
+        return hmac.compare_digest(authorization.encode("utf-8", "surrogateescape"), ours)
+
+    def read(self, body: bytes) -> Incoming | None:
+        """See Paybill."""
+        try:
+            ipn = msgspec.json.decode(body, type=_Ipn)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise BadRequest("equity ipn: the call does not fit its contract") from error
+        transaction = ipn.transaction
+        if transaction.status != "SUCCESS":
+            return None
+        amount_subunit, reference = subunits(transaction.amount), _clean(transaction.reference)
+        if amount_subunit is None or not reference or not re.fullmatch("[A-Z]{3}", transaction.currency):
+            raise BadRequest("equity ipn: no amount, no currency or no reference")
+        return Incoming(
+            provider_tx=reference,
+            provider_key=self._config.provider_key,
+            reference=_clean(transaction.billNumber) or NO_REFERENCE,
+            business_account=self._config.business_account,
+            amount_subunit=amount_subunit,
+            currency=transaction.currency,
+            sender=sender_of(ipn.customer.mobileNumber, "254"),  # a card has none
+        )
+
+    def verdict(self, status: str) -> Mapping[str, object]:
+        """See Paybill. Equity never asks."""
+        return {"status": status}
+
+
+def _clean(value: str | int) -> str:
+    return str(value).replace("\x00", "").strip()[:200]

@@ -1,0 +1,210 @@
+"""HTTP for operators, with an API-KEY: plans, accounts, devices, suspense, reversals, statements.
+
+    POST, GET  /v1/plans
+    POST, GET  /v1/accounts          GET  /v1/accounts/{id}, /v1/accounts/{id}/statement?from=&to=
+    POST       /v1/accounts/{id}/pair, /swap, /return
+    POST       /v1/imports/accounts, /v1/imports/devices  (CSV; ?dry_run=true)
+    POST, GET  /v1/devices           GET  /v1/device_events?identifier=
+    GET        /v1/suspense          POST /v1/suspense/{id}/resolve, /v1/payments/{id}/reverse
+
+A key sees its own markets only: what is of another market is not found. operations.py, registration.py and
+corrections.py decide.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from backend.kit.errors import BadRequest
+from backend.kit.keys import Client
+from backend.kit.runtime import parse_iso
+from backend.kit.web import json_response, read_json
+from backend.solarium.operator_schemas import (
+    AccountRequest,
+    DeviceRequest,
+    ImportReport,
+    PairRequest,
+    PlanRequest,
+    ResolutionRequest,
+    ReversalRequest,
+)
+from backend.solarium.service import Solarium
+
+IMPORT_ACCOUNTS, IMPORT_DEVICES = "/v1/imports/accounts", "/v1/imports/devices"
+MAX_FILE = 4 * 1024 * 1024  # 10,000 rows of 400 bytes
+BODIES: Mapping[str, int] = {IMPORT_ACCOUNTS: MAX_FILE, IMPORT_DEVICES: MAX_FILE}
+
+PAGE = 50
+MAX_PAGE = 200
+FAR_MS = 2**53  # beyond every statement
+
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
+
+ClientOf = Callable[[web.Request], Client]
+
+
+def routes(service: Solarium, client_of: ClientOf) -> list[web.RouteDef]:
+    """The routes; `client_of` says whose a request's key is, or raises Unauthorized."""
+    stock, money = _Stock(service, client_of), _Money(service, client_of)
+    return [
+        web.post("/v1/plans", stock.create_plan),
+        web.get("/v1/plans", stock.plans),
+        web.post("/v1/accounts", stock.create_account),
+        web.get("/v1/accounts", stock.accounts),
+        web.get("/v1/accounts/{id}", stock.account),
+        web.post("/v1/accounts/{id}/pair", stock.pair),
+        web.post("/v1/accounts/{id}/swap", stock.swap),
+        web.post("/v1/accounts/{id}/return", stock.give_back),
+        web.post("/v1/devices", stock.create_device),
+        web.get("/v1/devices", stock.devices),
+        web.get("/v1/device_events", stock.events),
+        web.post(IMPORT_ACCOUNTS, stock.import_accounts),
+        web.post(IMPORT_DEVICES, stock.import_devices),
+        web.get("/v1/accounts/{id}/statement", money.statement),
+        web.get("/v1/suspense", money.suspense),
+        web.post("/v1/suspense/{id}/resolve", money.resolve),
+        web.post("/v1/payments/{id}/reverse", money.reverse),
+    ]
+
+
+class _Stock:
+    def __init__(self, service: Solarium, client_of: ClientOf):
+        self._operations = service.operations
+        self._registration = service.registration
+        self._imports = service.imports
+        self._client_of = client_of
+
+    async def create_plan(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        made = await self._operations.create_plan(await read_json(request, PlanRequest), by)
+        return json_response(made, status=201)
+
+    async def plans(self, request: web.Request) -> web.Response:
+        return json_response(await self._operations.plans(self._client_of(request)))
+
+    async def create_account(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        made = await self._operations.create_account(await read_json(request, AccountRequest), by)
+        return json_response(made, status=201)
+
+    async def accounts(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        before, limit = _paging(request)
+        equal = {name: _text(request, name) for name in ("reference", "msisdn", "device")}
+        return json_response(await self._operations.accounts(by, equal=equal, before=before, limit=limit))
+
+    async def account(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        return json_response(await self._operations.account(_id(request), by))
+
+    async def pair(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        wanted = await read_json(request, PairRequest)
+        return json_response(await self._operations.pair(_id(request), wanted.serial, by))
+
+    async def swap(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        wanted = await read_json(request, PairRequest)
+        return json_response(await self._operations.swap(_id(request), wanted.serial, by))
+
+    async def give_back(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        return json_response(await self._operations.give_back(_id(request), by))
+
+    async def create_device(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        made = await self._registration.create(await read_json(request, DeviceRequest), by)
+        return json_response(made, status=201)
+
+    async def import_accounts(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        dry_run = _flag(request, "dry_run")
+        return _report(await self._imports.accounts(await request.read(), by, dry_run=dry_run))
+
+    async def import_devices(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        dry_run = _flag(request, "dry_run")
+        return _report(await self._imports.devices(await request.read(), by, dry_run=dry_run))
+
+    async def devices(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        _, limit = _paging(request)
+        equal = {"state": _text(request, "state"), "serial": _text(request, "serial")}
+        after = _text(request, "after") or ""
+        return json_response(await self._operations.devices(by, equal=equal, after=after, limit=limit))
+
+    async def events(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        return json_response(await self._operations.events(_text(request, "identifier") or "", by))
+
+
+class _Money:
+    def __init__(self, service: Solarium, client_of: ClientOf):
+        self._corrections = service.corrections
+        self._client_of = client_of
+
+    async def suspense(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        before, limit = _paging(request)
+        return json_response(await self._corrections.suspense(by, before=before, limit=limit))
+
+    async def resolve(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        wanted = await read_json(request, ResolutionRequest)
+        return json_response(await self._corrections.resolve(_id(request), wanted, by))
+
+    async def reverse(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        wanted = await read_json(request, ReversalRequest)
+        return json_response(await self._corrections.reverse(_id(request), wanted.reason, by))
+
+    async def statement(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        from_ms, to_ms = _time(request, "from", 0), _time(request, "to", FAR_MS)
+        found = await self._corrections.statement(_id(request), by, from_ms=from_ms, to_ms=to_ms)
+        return json_response(found)
+
+
+def _report(report: ImportReport) -> web.Response:
+    return json_response(report, status=422 if report.errors else 200)
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    value = _text(request, name) or "false"
+    if value not in ("true", "false"):
+        raise BadRequest("the query does not fit", fields=[(name, "is true or false")])
+    return value == "true"
+
+
+def _id(request: web.Request) -> int:
+    """The id in the path; one that no database gives is 0, which nothing has."""
+    value = request.match_info["id"]
+    return int(value) if _NUMBER.match(value) else 0
+
+
+def _paging(request: web.Request) -> tuple[int | None, int]:
+    """(before, limit) of the query."""
+    before, limit = _text(request, "before"), _text(request, "limit")
+    for name, value in (("before", before), ("limit", limit)):
+        if value is not None and not _NUMBER.match(value):
+            raise BadRequest("the query does not fit", fields=[(name, "is no number")])
+    size = PAGE if limit is None else int(limit)
+    if not 1 <= size <= MAX_PAGE:
+        raise BadRequest("the query does not fit", fields=[("limit", f"is 1 to {MAX_PAGE}")])
+    return None if before is None else int(before), size
+
+
+def _text(request: web.Request, name: str) -> str | None:
+    value = request.query.get(name)
+    if value is not None and ("\x00" in value or not value.isprintable()):
+        raise BadRequest("the query does not fit", fields=[(name, "is no text")])
+    return value or None
+
+
+def _time(request: web.Request, name: str, default: int) -> int:
+    value = _text(request, name)
+    try:
+        return default if value is None else parse_iso(value)
+    except ValueError as error:
+        raise BadRequest("the query does not fit", fields=[(name, "is no ISO 8601 time")]) from error

@@ -1,0 +1,214 @@
+"""What operators send and see; see operator_routes.py. Times are ISO 8601, money is in subunits."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from backend.kit.web import Msisdn, Text
+from backend.solarium.schemas import Currency, ProviderKey
+
+Market = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
+Days = Annotated[int, Meta(ge=1, le=7960)]  # what one payment can buy (posting.py)
+Price = Annotated[int, Meta(ge=1, le=10**12)]
+SecretHex = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){1,64}\Z")]
+Family = Literal["moto", "openpaygo"]
+
+
+class PlanRequest(Struct, frozen=True):
+    """POST /v1/plans."""
+
+    market: Market
+    name: Text
+    currency: Currency
+    price_per_day_subunit: Price
+    min_days: Days = 1
+    max_days: Days = 365
+
+
+class PlanList(Struct, frozen=True):
+    """GET /v1/plans."""
+
+    plans: list[PlanRequest]
+
+
+class AccountRequest(Struct, frozen=True):
+    """POST /v1/accounts; currency, price and limits are the plan's. The device is paired later."""
+
+    reference: Text
+    business_account: Text
+    provider_key: ProviderKey
+    market: Market
+    plan: Text
+    msisdn: Msisdn
+    customer_name: Text | None = None
+
+
+class PairingView(Struct, frozen=True, omit_defaults=True):
+    """When which device was paired with an account; `ended_by` is swap or return."""
+
+    device: str
+    paired_at: str
+    ended_at: str | None = None
+    ended_by: str | None = None
+
+
+class AccountView(Struct, frozen=True, omit_defaults=True):
+    """An account; `device` is empty if none is paired with it, `pairings` come with a single account."""
+
+    id: int
+    reference: str
+    business_account: str
+    market: str
+    currency: str
+    customer_name: str | None
+    msisdn: str
+    device: str
+    balance_subunit: int
+    plan: str | None
+    price_per_day_subunit: int
+    min_days: int
+    max_days: int
+    created_at: str
+    pairings: list[PairingView] | None = None
+
+
+class AccountPage(Struct, frozen=True):
+    """GET /v1/accounts; `next` is the `before` of the next page, null on the last one."""
+
+    accounts: list[AccountView]
+    next: int | None
+
+
+class DeviceRequest(Struct, frozen=True):
+    """POST /v1/devices; the secret goes to Moto's registry and is not kept here."""
+
+    serial: Text
+    market: Market
+    secret: SecretHex
+    token_family: Family = "moto"  # noqa: S105 - a token family
+    starting_code: Annotated[int, Meta(ge=0, le=999_999_999)] | None = None
+
+
+class DeviceView(Struct, frozen=True, omit_defaults=True):
+    """A device; `state` is one of operations_store.py."""
+
+    serial: str
+    market: str
+    token_family: str
+    state: str
+    account_id: int | None = None
+
+
+class DevicePage(Struct, frozen=True):
+    """GET /v1/devices; `next` is the `after` of the next page."""
+
+    devices: list[DeviceView]
+    next: str | None
+
+
+class EventView(Struct, frozen=True):
+    """A billing event of a device."""
+
+    event_id: str
+    type: str
+    occurred_at: str
+    received_at: str
+    data: dict[str, object]
+
+
+class EventList(Struct, frozen=True):
+    """GET /v1/device_events."""
+
+    identifier: str
+    events: list[EventView]
+
+
+class PairRequest(Struct, frozen=True):
+    """POST /v1/accounts/{id}/pair and /swap: the device that the account gets."""
+
+    serial: Text
+
+
+class SuspenseView(Struct, frozen=True):
+    """A payment that found no account."""
+
+    payment_id: int
+    reference: str
+    business_account: str
+    provider_tx: str
+    provider_key: str
+    amount_subunit: int
+    currency: str
+    sender_phone_number: str
+    confirmed_at: str
+
+
+class SuspensePage(Struct, frozen=True):
+    """GET /v1/suspense; `next` as in AccountPage."""
+
+    payments: list[SuspenseView]
+    next: int | None
+
+
+class ResolutionRequest(Struct, frozen=True):
+    """POST /v1/suspense/{payment_id}/resolve: whose money it is, and how the operator knows."""
+
+    reference: Text
+    business_account: Text
+    reason: Text
+
+
+class ReversalRequest(Struct, frozen=True):
+    """POST /v1/payments/{payment_id}/reverse."""
+
+    reason: Text
+
+
+class CorrectionView(Struct, frozen=True):
+    """A booked correction: the payment's new outcome, what is on the account now, the days bought."""
+
+    correction_id: int
+    payment_id: int
+    outcome: str
+    balance_subunit: int | None
+    days: int
+
+
+class StatementLine(Struct, frozen=True):
+    """An entry; `kind` is payment, days, resolution or reversal."""
+
+    at: str
+    kind: str
+    payment_id: int
+    provider_tx: str
+    debit_subunit: int
+    credit_subunit: int
+    balance_subunit: int
+
+
+class Statement(Struct, frozen=True):
+    """GET /v1/accounts/{id}/statement; the balance is what the customer has paid and not used."""
+
+    account_id: int
+    reference: str
+    currency: str
+    opening_balance_subunit: int
+    closing_balance_subunit: int
+    lines: list[StatementLine]
+
+
+class RowError(Struct, frozen=True):
+    """What is wrong in a row of an import; `row` is its line in the file, the heading is line 1."""
+
+    row: int
+    field: str
+    message: str
+
+
+class ImportReport(Struct, frozen=True):
+    """POST /v1/imports/...: `rows` can be read, `imported` are written: all of them or none."""
+
+    dry_run: bool
+    rows: int
+    imported: int
+    errors: list[RowError]

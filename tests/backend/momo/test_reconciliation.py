@@ -1,0 +1,189 @@
+"""A reconciliation run: what differs is reported, and made good on demand, once."""
+
+import asyncio
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from backend.kit.runtime import iso
+from backend.momo.ports import Failed, Standing, StatementLine, Succeeded, Taken
+from backend.momo.routes import make_app
+from backend.momo.service import Config, MomoService
+from tests.backend.conftest import START_MS
+
+KEY = {"API-KEY": "key"}
+PAYMENT = {
+    "reference": "254543",
+    "amount_subunit": 500_00,
+    "currency": "KES",
+    "business_account": "247247",
+    "provider_key": "ke_equity_eazzypay",
+    "msisdn": "254763000111",
+}
+WINDOW = {
+    "provider_key": "ke_equity_eazzypay",
+    "since": iso(START_MS - 3_600_000),
+    "until": iso(START_MS + 3_600_000),
+}
+
+
+class ProviderFake:
+    """Takes everything, and says of a payment what `outcomes` has for its id."""
+
+    base_url, hook, repeatable, callback_answer = "http://provider", "equity", True, None
+
+    def __init__(self):
+        self.outcomes, self.lines = {}, []
+
+    def check(self, *, amount_subunit, currency):
+        pass
+
+    async def request(self, debit):
+        return Taken(f"H-{debit.provider_ref}")
+
+    async def status(self, debit, heard):
+        return self.outcomes.get(debit.payment_id, Standing.PENDING)
+
+    async def statement(self, first_ms, last_ms):
+        return self.lines
+
+
+@pytest.fixture
+def provider():
+    return ProviderFake()
+
+
+@pytest.fixture
+async def momo(database, clock, entropy, billing, provider):
+    momo = MomoService(
+        database=database,
+        clock=clock,
+        entropy=entropy,
+        config=Config("http://127.0.0.1:9", b"pepper"),
+        billing=billing,
+        providers={"ke_equity_eazzypay": provider, "ug_airtel_money": provider},
+        statements={"ug_airtel_money": provider},
+    )
+    await momo.start()
+    await momo.install_key("key", client="operator")
+    await momo.install_key("ug", client="uganda", markets=["UG"])
+    yield momo
+    await momo.stop()
+
+
+@pytest.fixture
+async def client(momo):
+    async with TestClient(TestServer(make_app(momo, momo.keys))) as client:
+        yield client
+
+
+async def asked_for(momo, key):
+    """A payment that the provider has taken; its row."""
+    payment = await momo.pay(**PAYMENT, idempotency_key=key)
+    while True:
+        row = await momo._database.read(lambda c: momo._store.by_id(c, payment.payment_id))
+        if row.handle is not None:
+            return row
+        await asyncio.sleep(0.01)
+
+
+async def paid(momo, provider, key, outcome):
+    row = await asked_for(momo, key)
+    provider.outcomes[row.id] = outcome
+    await momo.callback(hook="equity", secret=row.callback_secret, body=b"{}")
+    status = "failed" if isinstance(outcome, Failed) else "confirmed"
+    assert (await momo.wait(row.id, wait_s=5)).status == status
+    return row
+
+
+def line(provider_tx, amount_subunit=500_00, **more):
+    return {"provider_tx": provider_tx, "amount_subunit": amount_subunit, "currency": "KES", **more}
+
+
+async def reconcile(client, **request):
+    answer = await client.post("/reconciliation", json={**WINDOW, **request}, headers=KEY)
+    assert answer.status == 200, await answer.text()
+    return await answer.json()
+
+
+async def test_every_kind_of_difference(client, momo, provider):
+    await paid(momo, provider, "k1", Succeeded("TX1", 500_00, "KES"))
+    second = await paid(momo, provider, "k2", Succeeded("TX2", 500_00, "KES"))
+    third = await paid(momo, provider, "k3", Succeeded("TX3", 500_00, "KES"))
+    waiting, failed = await asked_for(momo, "k4"), await paid(momo, provider, "k5", Failed("1 no"))
+    lines = [
+        line("TX1"),
+        line("TX1"),
+        line("TX2", 400_00),
+        line("TX4", provider_ref=waiting.handle),
+        line("TX5", provider_ref=failed.provider_ref),
+        line("TX6", reference="254543"),
+    ]
+    report = await reconcile(client, lines=lines)
+    assert (report["lines"], report["matched"], report["settled"]) == (5, 1, [])
+    assert report["amount_differs"] == [
+        {
+            **line("TX2", 400_00),
+            "payment_id": second.id,
+            "state": "confirmed",
+            "our_amount_subunit": 500_00,
+        }
+    ]
+    assert [(each["provider_tx"], each["payment_id"], each["state"]) for each in report["unsettled"]] == [
+        ("TX4", waiting.id, "requested"),
+        ("TX5", failed.id, "failed"),
+    ]
+    assert report["missing_here"] == [line("TX6")]
+    assert report["not_on_statement"] == [{**line("TX3"), "payment_id": third.id, "state": "confirmed"}]
+
+
+async def test_what_is_certain_is_settled_once(client, momo, provider, billing):
+    waiting, failed = await asked_for(momo, "k1"), await paid(momo, provider, "k2", Failed("1 no"))
+    lines = [
+        line("TX1", provider_ref=waiting.handle),
+        line("TX2", provider_ref=failed.handle),
+        line("TX3", reference="254543", business_account="247247", sender="254763000111"),
+        line("TX4", reference="254543"),  # for whose till, and from whom?
+    ]
+    report = await reconcile(client, lines=lines, settle=True)
+    assert report["settled"] == ["TX1", "TX2", "TX3"]
+    for row in (waiting, failed):
+        assert (await momo.wait(row.id, wait_s=5)).status == "confirmed"
+    while len(billing.booked) < 3:
+        await asyncio.sleep(0.01)
+    again = await reconcile(client, lines=lines, settle=True)
+    assert (again["matched"], again["settled"]) == (3, [])
+    assert [each["provider_tx"] for each in again["missing_here"]] == ["TX4"]
+    assert len(billing.confirmed) == 3
+    assert {tx for tx, _ in billing.booked} == {"TX1", "TX2", "TX3"}
+
+
+async def test_a_provider_that_has_a_statement_is_asked(client, provider):
+    provider.lines = [StatementLine("TX9", 100_00, "UGX")]
+    report = await reconcile(client, provider_key="ug_airtel_money")
+    assert report["missing_here"] == [{**line("TX9", 100_00), "currency": "UGX"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "status"),
+    [
+        ({}, "key", 422),  # it has none to ask for
+        ({"provider_key": "tz_halotel_halopesa", "lines": []}, "key", 422),
+        ({"lines": [], "until": iso(0)}, "key", 400),
+        ({"lines": [{"provider_tx": "x"}]}, "key", 400),
+        ({"lines": [line("x", provider_ref="a\x00")]}, "key", 400),
+        ({"lines": []}, "no", 401),
+        ({"lines": []}, "ug", 403),
+    ],
+)
+async def test_what_is_refused(client, change, key, status):
+    answer = await client.post("/reconciliation", json={**WINDOW, **change}, headers={"API-KEY": key})
+    assert answer.status == status
+
+
+async def test_many_lines(momo, provider):
+    await paid(momo, provider, "k1", Succeeded("TX1", 500_00, "KES"))
+    lines = [StatementLine(f"TX{number}", 500_00, "KES", f"r{number}") for number in range(1200)]
+    run = momo.reconciliation.run
+    report = await run("ke_equity_eazzypay", first_ms=0, last_ms=2**60, lines=lines, settle=False)
+    assert (report.matched, len(report.missing_here)) == (1, 1199)

@@ -1,0 +1,143 @@
+"""CSV of accounts and of shipments (issue 4, checklist 94): dry run, row-by-row errors, all or nothing."""
+
+import io
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.solarium.imports import MAX_ROWS, parse
+from backend.solarium.operator_routes import MAX_FILE
+from backend.solarium.operator_schemas import DeviceRequest
+from backend.solarium.service import Solarium
+from tests.backend.solarium.fakes import API_KEY, FakePartners
+from tests.backend.solarium.test_operations import PLAN, SECRET, call, stands
+
+DEVICES = "serial,market,secret,token_family,starting_code\n"
+ACCOUNTS = "reference,business_account,provider_key,market,plan,msisdn,customer_name\n"
+ADA = "901,600100,ug_mtn_mobilemoney,UG,home,256700000009,Ada\n"
+
+
+async def load(
+    http: TestClient, kind: str, content: str | bytes, query: str = "", key: str = API_KEY
+) -> tuple[int, Any]:
+    body = content.encode() if isinstance(content, str) else content
+    headers = {"API-KEY": key, "Content-Type": "text/csv"}
+    async with http.post(f"/v1/imports/{kind}{query}", data=body, headers=headers) as answer:
+        return answer.status, await answer.json()
+
+
+async def serials(http: TestClient) -> list[str]:
+    _, page = await call(http, "GET", "/v1/devices?limit=200")
+    return [each["serial"] for each in page["devices"] if each["state"] != "paired"]
+
+
+async def test_row_94_a_shipment_is_loaded_with_its_secrets(http: TestClient, partners: FakePartners) -> None:
+    content = DEVICES + f"D1,UG,{SECRET},,\r\n\nD2,UG,{SECRET * 2},openpaygo,123456789\n"
+    report = {"dry_run": True, "rows": 2, "imported": 0, "errors": []}
+    assert await load(http, "devices", content, "?dry_run=true") == (200, report)
+    assert await serials(http) == []
+    assert (await load(http, "devices", content))[1]["imported"] == 2
+    await stands(http, "in_stock", "D1", "D2")
+    assert partners.registered == {
+        "D1": (SECRET, "moto", "UG", None),
+        "D2": (SECRET * 2, "openpaygo", "UG", 123456789),
+    }
+
+
+@pytest.mark.parametrize("query", ["", "?dry_run=true"])
+async def test_one_wrong_row_and_nothing_is_loaded(
+    http: TestClient, partners: FakePartners, query: str
+) -> None:
+    content = DEVICES + (
+        f"D1,UG,{SECRET},,\nD2,UG,xyz,,\nD1,UG,{SECRET},,\nD3,UG\nSCBLNX/A/BT/254543,UG,{SECRET},,\n"
+        f"D4,ug,{SECRET},,\nD5,UG,{SECRET},other,\nD6,UG,,,\nD7,UG,{SECRET},,x\n"
+    )
+    status, report = await load(http, "devices", content, query)
+    assert (status, report["imported"]) == (422, 0)
+    found = [(error["row"], error["field"]) for error in report["errors"]]
+    wrong = [(3, "secret"), (4, "serial"), (5, ""), (6, "serial"), (7, "market"), (8, "token_family")]
+    assert found == [*wrong, (9, "secret"), (10, "starting_code")]
+    assert all(SECRET not in error["message"] for error in report["errors"])
+    assert await serials(http) == []
+    assert "register" not in partners.calls
+
+
+async def test_accounts_are_loaded_and_can_be_paid(http: TestClient, service: Solarium) -> None:
+    assert (await call(http, "POST", "/v1/plans", PLAN))[0] == 201
+    content = ACCOUNTS + ADA + '902,600100,ug_mtn_mobilemoney,UG,home,256700000010,"Doe, John"\n'
+    assert (await load(http, "accounts", content))[1]["imported"] == 2
+    _, found = await call(http, "GET", "/v1/accounts?reference=902")
+    assert found["accounts"][0]["customer_name"] == "Doe, John"
+    route = {"currency": "UGX", "business_account": "600100", "provider_key": "ug_mtn_mobilemoney"}
+    assert (await service.validate(reference="901", **route)).status == "ok"
+    status, report = await load(http, "accounts", content)
+    assert (status, [error["field"] for error in report["errors"]]) == (422, ["reference"] * 2)
+
+
+async def test_wrong_accounts_are_named_and_none_is_loaded(http: TestClient) -> None:
+    assert (await call(http, "POST", "/v1/plans", PLAN))[0] == 201
+    assert (await call(http, "POST", "/v1/plans", {**PLAN, "market": "KE", "currency": "KES"}))[0] == 201
+    rows = [
+        ADA,
+        ADA,
+        ADA.replace("901", "1").replace("home", "none"),
+        ADA.replace("901", "2").replace("ug_mtn", "ke_mtn"),
+        ADA.replace("901", "3").replace("ug_mtn", "ke_mtn").replace("UG", "KE"),
+        ADA.replace("901", "4").replace("256700000009", "+256"),
+    ]
+    status, report = await load(http, "accounts", ACCOUNTS + "".join(rows))
+    assert (status, report["imported"]) == (422, 0)
+    found = {(error["row"], error["field"]) for error in report["errors"]}
+    assert found == {
+        (3, "reference"),
+        (4, "plan"),
+        (5, "provider_key"),
+        (6, "business_account"),
+        (7, "msisdn"),
+    }
+    assert (await call(http, "GET", "/v1/accounts?reference=901"))[1]["accounts"] == []
+
+
+BAD_FILES: list[bytes] = [
+    b"",
+    b"\xff\xfe",
+    b"serial\nD1\n",
+    b"serial,serial,market,secret\n",
+    b"serial,market,secret,what\nD1,UG,00,1\n",
+    b"a," * 100_000,
+    (DEVICES + 'D1,UG,"00').encode(),
+    (DEVICES + f'"{"x" * 200_000}",UG,00,,\n').encode(),
+    (DEVICES + "D\0,UG,00,,\n").encode(),
+    (DEVICES + "".join(f"D{number},UG,00,,\n" for number in range(MAX_ROWS + 1))).encode(),
+]
+
+
+@pytest.mark.parametrize("number", range(len(BAD_FILES)))
+async def test_a_file_that_can_not_be_read_is_422(http: TestClient, number: int) -> None:
+    status, report = await load(http, "devices", BAD_FILES[number])
+    assert (status, report["imported"]) == (422, 0)
+    assert report["errors"]
+    assert await serials(http) == []
+
+
+async def test_row_116_another_market_s_rows_are_refused(http: TestClient, service: Solarium) -> None:
+    await service.install_key("ke", client="kenya", markets=["KE"])
+    assert (await call(http, "POST", "/v1/plans", PLAN))[0] == 201
+    for kind, content in (("devices", DEVICES + f"D1,UG,{SECRET},,\n"), ("accounts", ACCOUNTS + ADA)):
+        status, report = await load(http, kind, content, key="ke")
+        assert (status, report["imported"], report["errors"][0]["field"]) == (422, 0, "market")
+        assert (await load(http, kind, content, key="wrong"))[0] == 401
+    assert (await load(http, "devices", DEVICES, "?dry_run=maybe"))[0] == 400
+    too_big = io.BytesIO(b"x" * (MAX_FILE + 1))
+    async with http.post("/v1/imports/devices", data=too_big, headers={"API-KEY": API_KEY}) as answer:
+        assert answer.status == 413
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: (DEVICES + text).encode()))
+def test_any_file_gives_rows_or_errors(content: bytes) -> None:
+    rows, errors = parse(content, DeviceRequest)
+    assert len(rows) <= MAX_ROWS
+    assert rows or errors or not content.decode().removeprefix(DEVICES).strip()
