@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
+TARGETS := esp32 rp2 unix
+STUBS  := $(TARGETS:%=requirements/stubs-%.lock)
 LOCK   := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
           --no-header --no-annotate --quiet
 
@@ -34,16 +36,25 @@ setup: $(VENV)/.dev ## set up .venv with everything that tests need
 run: $(VENV)/.run ## run the whole path on this machine: `payg up`
 	$(BIN)/payg up
 
-lint: $(VENV)/.dev ## ruff, pyright (strict), import-linter, generated codec
+# The boards' own modules for pyright, a folder a target, never in .venv.
+.typings/.created: $(STUBS) $(VENV)/.dev
+	@rm -rf .typings
+	@for lock in $(STUBS); do target=$${lock#requirements/stubs-}; \
+	    $(PIP) install --no-deps --require-hashes --requirement $$lock --target .typings/$${target%.lock} || exit 1; done
+	@touch $@
+
+lint: $(VENV)/.dev .typings/.created ## ruff, pyright (strict; the firmware as each target sees it too), import-linter, generated codec
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --cache-dir .import_linter_cache
 	$(BIN)/python -m protocols.magicbox.codegen --check
 	$(BIN)/pyright
+	printf '%s\n' $(TARGETS) | xargs -P 2 -I TARGET $(BIN)/pyright --project pyright-TARGET.json
 
-# mosquitto_sub proves that any MQTT client will do. Without it its tests are skipped, and listed at the end.
-$(VENV)/.tools: $(VENV)/.dev
-	@tests/install_tools.sh
+# mosquitto_sub (any MQTT client will do) and MicroPython for WebAssembly (32-bit numbers). Without them their
+# tests are skipped, and listed at the end.
+$(VENV)/.tools: $(VENV)/.dev tests/webassembly/package-lock.json tests/install_tools.sh
+	@tests/install_tools.sh $(abspath $(BIN))/python
 	@touch $@
 
 test: $(VENV)/.tools lint ## everything that must pass before a commit
@@ -61,7 +72,9 @@ soak: $(VENV)/.dev ## an hour of payments, then the invariants
 lock: pyproject.toml ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml $(LOCK) --group dev --output-file requirements/dev.lock
 	uv pip compile pyproject.toml $(LOCK) --constraints requirements/dev.lock --output-file requirements/run.lock
+	for target in $(TARGETS); do printf 'micropython-%s-stubs\nmicropython-stdlib-stubs\n' $$target | \
+	    uv pip compile - $(LOCK) --no-deps --output-file requirements/stubs-$$target.lock || exit 1; done
 	echo setuptools | uv pip compile - $(LOCK) --constraints requirements/dev.lock --output-file requirements/build.lock
 
 clean: ## remove what the other commands made (the data of `make run` stays)
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build *.egg-info .import_linter_cache
+	rm -rf $(VENV) .typings tests/webassembly/node_modules .pytest_cache .ruff_cache .hypothesis build *.egg-info .import_linter_cache

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.bench import confirm_bench, light_bench
+from tests.bench import board_bench, confirm_bench, light_bench, token_bench
 
 
 def main() -> None:
@@ -14,6 +14,8 @@ def main() -> None:
         "(goal: median at most 1 s)"
     )
     confirm_bench.report(confirm_bench.run(seconds=6.0))
+    token_bench.main()
+    board_bench.main()
 
 
 if __name__ == "__main__":

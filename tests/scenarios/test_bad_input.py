@@ -10,6 +10,8 @@ KEYED = {
     "/solarium/validate_payment": ("API-KEY", "solarium"),
     "/solarium/confirm_payment": ("API-KEY", "solarium"),
     "/solarium/resolve_account": ("API-KEY", "solarium"),
+    "/solarium/customer_accounts": ("API-KEY", "solarium"),
+    "/solarium/customer_tokens": ("API-KEY", "solarium"),
     "/momo/resolve": ("API-KEY", "momo"),
     "/momo/validate": ("API-KEY", "momo"),
     "/momo/payment": ("API-KEY", "momo"),
@@ -18,8 +20,14 @@ KEYED = {
     "/moto/api/v1/tokens/solarium/generate": ("API-KEY", "moto"),
     "/m2m/m2m/command": ("X-API-Key", "m2m"),
     "/m2m/v1/commands": ("X-API-Key", "m2m"),
+    "/m2m/v1/devices": ("X-API-Key", "m2m"),
+    "/moto/api/v1/devices": ("API-KEY", "moto"),
     "/mega/send_short_message": ("X-API-Key", "mega"),
     "/mega/shortmessages/update_dlr": ("X-API-Key", "mega"),
+    "/mega/shortmessages/create_inbound": ("X-API-Key", "mega"),
+    "/mega/api/sms/send": ("X-API-Key", "mega"),
+    "/mega/api/sms/validate": ("X-API-Key", "mega"),
+    "/mega/api/dlr/callback": ("X-API-Key", "mega"),
     "/panel/devices/SCBLNX%2FA%2FBT%2F240300126005/keypad": ("X-API-Key", "panel"),
 }
 KEYLESS = (
@@ -28,9 +36,13 @@ KEYLESS = (
     "/solarium/api/payment/execution",
     "/solarium/m2m/callback/0000",
     "/mese/ussd",
+    "/mese/ussd/end",
     "/m2m/v1/log",
     "/momo/hooks/mtn/00000000000000000000000000000000",
     "/mega/hooks/africastalking/dlr/0000",
+    "/mega/hooks/africastalking/inbound/0000",
+    "/mega/hooks/africastalking/optout/0000",
+    "/mega/hooks/pindo/dlr/0000",
 )
 BROKEN = (
     b"",
