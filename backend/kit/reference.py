@@ -72,8 +72,12 @@ def _operation(method: str, path: str, operation: Schema) -> str:
     ]
     if parameters := operation.get("parameters"):
         rows = [
-            (f"<code>{escape(each['name'])}</code>", each["in"], _needed(required=each["required"]))
-            + (_said(each["schema"]),)
+            (
+                f"<code>{escape(each['name'])}</code>",
+                each["in"],
+                _needed(required=each["required"]),
+                _said(each["schema"]),
+            )
             for each in parameters
         ]
         parts.append(_table("Parameters", ("name", "in", "", "value"), rows))

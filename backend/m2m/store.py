@@ -278,7 +278,7 @@ class Store:
         return connection.execute(statement).scalar_one()
 
     def count_records(self, connection: Connection, lines_from: int) -> dict[str, tuple[int, int, int]]:
-        """(stored of frames, their highest number, stored of lines: numbered from `lines_from` on) by serial."""
+        """(stored of frames, their highest number, stored of lines, from `lines_from` on) by serial."""
         table = self.records
         of_lines = table.c.record >= lines_from
         statement = select(
