@@ -26,7 +26,7 @@ DARAJA, AIRTEL = "ke_safaricom_mpesa", "ug_airtel_money"
 EQUITY, HALOPESA = "ke_equity_eazzypay", "tz_halotel_halopesa"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: settings.py reads the defaults off the class
 class Biller:
     """What the providers know us by, besides secrets. `short_code` and `till` are business accounts."""
 
