@@ -35,7 +35,7 @@ EAT = timezone(timedelta(hours=3))
 CURRENCY = "KES"
 DESCRIPTION = "Solar payment"  # 13 characters are allowed
 MAX_REFERENCE = 12
-BAD_TOKEN = "404.001.03"  # noqa: S105 - an error code
+LOGIN_OVER = "404.001.03"
 IN_HAND = "500.001.1001"  # of a query: "The transaction is being processed"; of a push: refused, and why
 NOT_TAKEN = frozenset(("500.003.02", "500.003.03"))  # busy, spike arrest, quota: before anything was done
 STILL = frozenset(("4999",))  # a ResultCode that is none: still under processing
@@ -56,9 +56,9 @@ class DarajaConfig:
     transaction_type: str = "CustomerPayBillOnline"
 
 
-class _Problem(msgspec.Struct):
-    errorCode: str = ""  # noqa: N815 - the wire's name
-    errorMessage: str = ""  # noqa: N815 - the wire's name
+class _Problem(msgspec.Struct, rename="camel"):
+    error_code: str = ""
+    error_message: str = ""
 
 
 class _Token(msgspec.Struct):
@@ -88,16 +88,16 @@ class _Result(msgspec.Struct):
     CallbackMetadata: _Metadata | None = None
 
 
-class _Body(msgspec.Struct):
-    stkCallback: _Result  # noqa: N815 - the wire's name
+class _Body(msgspec.Struct, rename="camel"):
+    stk_callback: _Result
 
 
 class _Callback(msgspec.Struct):
     Body: _Body
 
 
-class _Paid(msgspec.Struct):
-    transactionId: str  # noqa: N815 - the wire's name
+class _Paid(msgspec.Struct, rename="camel"):
+    transaction_id: str
     msisdn: str | int = ""
     billreference: str | int = ""
     amount: str | int | float = ""
@@ -145,11 +145,11 @@ class DarajaProvider:
         if answer.status == 200:
             return _pushed(answer)
         problem = _problem(answer)
-        detail = f"daraja push: HTTP {answer.status} {problem.errorCode}"
-        if answer.status in (429, 503) or problem.errorCode in (BAD_TOKEN, *NOT_TAKEN):
+        detail = f"daraja push: HTTP {answer.status} {problem.error_code}"
+        if answer.status in (429, 503) or problem.error_code in (LOGIN_OVER, *NOT_TAKEN):
             raise Unreachable(detail, retry_after_s=answer.retry_after_s)
-        if answer.status < 500 or problem.errorCode == IN_HAND:
-            return Failed(problem.errorMessage or f"HTTP_{answer.status}")
+        if answer.status < 500 or problem.error_code == IN_HAND:
+            return Failed(problem.error_message or f"HTTP_{answer.status}")
         raise TimedOut(detail)
 
     async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus:
@@ -187,7 +187,7 @@ class DarajaProvider:
         answer = await self._call(base_url, "/mpesa/stkpushquery/v1/query", body)
         if answer.status == 200:
             return _decoded(answer, _Result, "query")
-        code = _problem(answer).errorCode
+        code = _problem(answer).error_code
         if code == IN_HAND:
             return Standing.PENDING
         if code in UNKNOWN:
@@ -205,7 +205,7 @@ class DarajaProvider:
                 break
         if len(fitting) != 1:
             return None
-        return Succeeded(fitting[0].transactionId, debit.amount_subunit, CURRENCY)
+        return Succeeded(fitting[0].transaction_id, debit.amount_subunit, CURRENCY)
 
     async def _page(self, base_url: str, first_ms: int, last_ms: int, *, offset: int) -> list[_Paid]:
         body = {
@@ -224,7 +224,7 @@ class DarajaProvider:
         if amount_subunit is None:
             return None
         return StatementLine(
-            provider_tx=paid.transactionId,
+            provider_tx=paid.transaction_id,
             amount_subunit=amount_subunit,
             currency=CURRENCY,
             reference=str(paid.billreference),
@@ -270,7 +270,7 @@ class DarajaProvider:
 
 
 def _refuses_token(answer: HttpAnswer) -> bool:
-    return is_401(answer) or (answer.status == 404 and _problem(answer).errorCode == BAD_TOKEN)
+    return is_401(answer) or (answer.status == 404 and _problem(answer).error_code == LOGIN_OVER)
 
 
 def _pushed(answer: HttpAnswer) -> ProviderStatus:
@@ -285,7 +285,7 @@ def _pushed(answer: HttpAnswer) -> ProviderStatus:
 
 def _heard(body: bytes) -> _Result | None:
     try:
-        return msgspec.json.decode(body, type=_Callback).Body.stkCallback
+        return msgspec.json.decode(body, type=_Callback).Body.stk_callback
     except (msgspec.DecodeError, RecursionError):
         return None
 
@@ -331,5 +331,5 @@ def _decoded(answer: HttpAnswer, schema: type[T], what: str) -> T:
 
 
 def _unavailable(answer: HttpAnswer, what: str) -> Unavailable:
-    detail = f"daraja {what}: HTTP {answer.status} {_problem(answer).errorCode}"
+    detail = f"daraja {what}: HTTP {answer.status} {_problem(answer).error_code}"
     return Unavailable(detail, retry_after_s=answer.retry_after_s)

@@ -45,9 +45,9 @@ class EquityConfig:
     private_key: str = field(repr=False)
 
 
-class _Token(msgspec.Struct):
-    accessToken: str  # noqa: N815 - the wire's name
-    expiresIn: str = ""  # noqa: N815 - the wire's name
+class _Token(msgspec.Struct, rename="camel"):
+    access_token: str
+    expires_in: str = ""
 
 
 class _Said(msgspec.Struct):
@@ -56,12 +56,12 @@ class _Said(msgspec.Struct):
     message: str = ""
 
 
-class _Callback(msgspec.Struct):
+class _Callback(msgspec.Struct, rename="camel"):
     code: int | str
-    transactionReference: str  # noqa: N815 - the wire's name
+    transaction_reference: str
     message: str = ""
-    telcoReference: str | None = None  # noqa: N815 - the wire's name
-    debitedAmount: float | int | str | None = None  # noqa: N815 - the wire's name
+    telco_reference: str | None = None
+    debited_amount: float | int | str | None = None
     currency: str = CURRENCY
 
 
@@ -121,7 +121,7 @@ class EquityProvider:
         """See Provider. What was heard, a success before a failure: nobody can be asked."""
         ref = ref_of(debit.provider_ref)
         called = [
-            callback for callback in map(_called, heard) if callback and callback.transactionReference == ref
+            callback for callback in map(_called, heard) if callback and callback.transaction_reference == ref
         ]
         for callback in called:
             if str(callback.code) == str(CREDITED):
@@ -164,7 +164,7 @@ class EquityProvider:
             token = msgspec.json.decode(answer.body, type=_Token)
         except (msgspec.DecodeError, RecursionError) as error:
             raise Unavailable("equity token: the answer does not fit its contract") from error
-        return token.accessToken, self._life_s(token.expiresIn)
+        return token.access_token, self._life_s(token.expires_in)
 
     def _life_s(self, expires: str) -> int:
         """Seconds until a time; our clock and theirs may differ, so never longer than the contract's."""
@@ -196,10 +196,10 @@ def _today(now_ms: int) -> str:
 
 
 def _succeeded(callback: _Callback, debit: Debit) -> Succeeded:
-    amount = subunits(callback.debitedAmount)
+    amount = subunits(callback.debited_amount)
     if amount is None:
         raise Unavailable("equity callback: a success without an amount")
-    return Succeeded(callback.telcoReference or ref_of(debit.provider_ref), amount, callback.currency)
+    return Succeeded(callback.telco_reference or ref_of(debit.provider_ref), amount, callback.currency)
 
 
 def _called(body: bytes) -> _Callback | None:

@@ -29,16 +29,16 @@ class EquityIpnConfig:
     password: str = field(repr=False)
 
 
-class _Customer(msgspec.Struct):
-    mobileNumber: str | int = ""  # noqa: N815 - the wire's name
+class _Customer(msgspec.Struct, rename="camel"):
+    mobile_number: str | int = ""
 
 
-class _Transaction(msgspec.Struct):
+class _Transaction(msgspec.Struct, rename="camel"):
     reference: str
     amount: float | int | str
     status: str
     currency: str = "KES"
-    billNumber: str | int = ""  # noqa: N815 - the wire's name
+    bill_number: str | int = ""
 
 
 class _Ipn(msgspec.Struct):
@@ -76,11 +76,11 @@ class EquityIpn:
         return Incoming(
             provider_tx=reference,
             provider_key=self._config.provider_key,
-            reference=_clean(transaction.billNumber) or NO_REFERENCE,
+            reference=_clean(transaction.bill_number) or NO_REFERENCE,
             business_account=self._config.business_account,
             amount_subunit=amount_subunit,
             currency=transaction.currency,
-            sender=sender_of(ipn.customer.mobileNumber, "254"),  # a card has none
+            sender=sender_of(ipn.customer.mobile_number, "254"),  # a card has none
         )
 
     def verdict(self, status: str) -> Mapping[str, object]:

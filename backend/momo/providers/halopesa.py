@@ -36,8 +36,8 @@ class HalopesaConfig:
     api_key: str = field(repr=False)
 
 
-class _TokenData(msgspec.Struct):
-    accessToken: str  # noqa: N815 - the wire's name
+class _TokenData(msgspec.Struct, rename="camel"):
+    access_token: str
     expire: str = ""
 
 
@@ -45,14 +45,14 @@ class _Token(msgspec.Struct):
     data: _TokenData
 
 
-class _Key(msgspec.Struct):
-    publicKey: str  # noqa: N815 - the wire's name
+class _Key(msgspec.Struct, rename="camel"):
+    public_key: str
 
 
-class _Said(msgspec.Struct):
+class _Said(msgspec.Struct, rename="camel"):
     success: bool = False
     message: str | None = None
-    transactionId: str | None = None  # noqa: N815 - the wire's name
+    transaction_id: str | None = None
 
 
 class _Callback(msgspec.Struct):
@@ -114,7 +114,7 @@ class HalopesaProvider:
         if answer.status >= 500 or said is None:
             raise TimedOut(f"halopesa checkout: HTTP {answer.status}")
         if answer.status == 200 and said.success:
-            return Taken(said.transactionId) if said.transactionId else Standing.PENDING
+            return Taken(said.transaction_id) if said.transaction_id else Standing.PENDING
         return Failed(said.message or f"HTTP_{answer.status}")
 
     async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus:
@@ -149,7 +149,7 @@ class HalopesaProvider:
         if answer.status != 200:
             raise _unavailable(answer, "public key")
         try:
-            key = msgspec.json.decode(answer.body, type=_Key).publicKey
+            key = msgspec.json.decode(answer.body, type=_Key).public_key
             rsa.load_public(key)
         except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise Unavailable("halopesa public key: the answer has none") from error
@@ -193,7 +193,7 @@ class HalopesaProvider:
             token = msgspec.json.decode(answer.body, type=_Token).data
         except (msgspec.DecodeError, RecursionError) as error:
             raise Unavailable("halopesa token: the answer does not fit its contract") from error
-        return token.accessToken, self._life_s(token.expire)
+        return token.access_token, self._life_s(token.expire)
 
     def _life_s(self, expires: str) -> int:
         try:

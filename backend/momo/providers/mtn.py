@@ -48,11 +48,11 @@ class _Reason(msgspec.Struct):
     message: str = ""
 
 
-class _Status(msgspec.Struct):
+class _Status(msgspec.Struct, rename="camel"):
     status: str
     amount: str | int | float = ""
     currency: str = ""
-    financialTransactionId: str | int | None = None  # noqa: N815 - the wire's name
+    financial_transaction_id: str | int | None = None
     reason: str | _Reason | None = None
 
 
@@ -180,9 +180,9 @@ def _standing(seen: _Status) -> ProviderStatus:
         amount_subunit = int(Decimal(str(seen.amount)) * 100)
     except (InvalidOperation, ValueError, OverflowError) as error:
         raise Unavailable("mtn status: a success without an amount") from error
-    if not seen.financialTransactionId:
+    if not seen.financial_transaction_id:
         raise Unavailable("mtn status: a success without a financialTransactionId")
-    return Succeeded(str(seen.financialTransactionId), amount_subunit, seen.currency)
+    return Succeeded(str(seen.financial_transaction_id), amount_subunit, seen.currency)
 
 
 def _code(answer: HttpAnswer) -> str:
