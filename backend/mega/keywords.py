@@ -39,8 +39,8 @@ WHICH = (
     "You have several accounts: {references}. Send PAY {amount} and the account, such as PAY {amount} {one}."
 )
 BALANCE = "Account {reference}: {days} left, balance {currency} {balance}."
-TOKEN = "Account {reference}, type this on the keypad: {token}"  # noqa: S105 - a text for customers
-NO_TOKEN = "Account {reference} has no token yet."  # noqa: S105 - a text for customers
+TYPE_THIS = "Account {reference}, type this on the keypad: {token}"
+NOTHING_TO_TYPE = "Account {reference} has no token yet."
 ASKED = "Confirm {currency} {amount} for account {reference} with your PIN. Your token comes by SMS."
 FAILED = "Your payment of {currency} {amount} for account {reference} failed. Nothing was paid."
 UNAVAILABLE = "Sorry, this does not work now. Please try again later."
@@ -82,9 +82,9 @@ def balances(accounts: Sequence[CustomerAccount]) -> str:
 def last_tokens(tokens: Mapping[str, Sequence[str]]) -> str:
     """The answer to TOKEN: each account's last ones."""
     return "\n".join(
-        TOKEN.format(reference=reference, token=" then ".join(typed))
+        TYPE_THIS.format(reference=reference, token=" then ".join(typed))
         if typed
-        else NO_TOKEN.format(reference=reference)
+        else NOTHING_TO_TYPE.format(reference=reference)
         for reference, typed in tokens.items()
     )
 

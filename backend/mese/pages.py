@@ -11,52 +11,52 @@ amount, and a wrong one. OVER ends the session. PAYING and TOKEN have no input: 
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 
 
 class Page(StrEnum):
     """Column `page` of a session: what the next input answers."""
 
-    MENU = "menu"
-    ACCOUNT = "account"
-    AMOUNT = "amount"
-    CONFIRM = "confirm"
-    PAYING = "paying"
-    BALANCE_OF = "balance_of"
-    TOKEN_OF = "token_of"  # noqa: S105 - a page
-    TOKEN = "token"  # noqa: S105 - a page
-    LANGUAGE = "language"
-    OVER = "over"
+    MENU = auto()
+    ACCOUNT = auto()
+    AMOUNT = auto()
+    CONFIRM = auto()
+    PAYING = auto()
+    BALANCE_OF = auto()
+    TOKEN_OF = auto()
+    TOKEN = auto()
+    LANGUAGE = auto()
+    OVER = auto()
 
 
 class Event(StrEnum):
     """What an input, or the payment, turned out to be."""
 
-    BACK = "back"
-    EXIT = "exit"
-    WRONG = "wrong"
-    PAY = "pay"
-    FOUND = "found"
-    NOT_FOUND = "not_found"
-    GOOD = "good"
-    BAD = "bad"
-    TOO_LOW = "too_low"
-    TOO_HIGH = "too_high"
-    YES = "yes"
-    NO = "no"
-    PAID = "paid"
-    FAILED = "failed"
-    PENDING = "pending"
-    UNAVAILABLE = "unavailable"
-    BALANCE = "balance"
-    BALANCE_OF_WHICH = "balance_of_which"
-    TOKEN = "token"  # noqa: S105 - an event
-    TOKEN_OF_WHICH = "token_of_which"  # noqa: S105 - an event
-    NO_TOKEN = "no_token"  # noqa: S105 - an event
-    NO_ACCOUNT = "no_account"
-    NOT_OWN = "not_own"
-    LANGUAGES = "languages"
-    CHOSEN = "chosen"
+    BACK = auto()
+    EXIT = auto()
+    WRONG = auto()
+    PAY = auto()
+    FOUND = auto()
+    NOT_FOUND = auto()
+    GOOD = auto()
+    BAD = auto()
+    TOO_LOW = auto()
+    TOO_HIGH = auto()
+    YES = auto()
+    NO = auto()
+    PAID = auto()
+    FAILED = auto()
+    PENDING = auto()
+    UNAVAILABLE = auto()
+    BALANCE = auto()
+    BALANCE_OF_WHICH = auto()
+    TOKEN = auto()
+    TOKEN_OF_WHICH = auto()
+    NO_TOKEN = auto()
+    NO_ACCOUNT = auto()
+    NOT_OWN = auto()
+    LANGUAGES = auto()
+    CHOSEN = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ class Provider(Protocol):
         """Ask for the money: PENDING, Taken or Failed."""
         ...
 
-    async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus:
+    async def status(self, debit: Debit, heard: Sequence[bytes], /) -> ProviderStatus:
         """What became of a request. `heard`: the bodies of its callbacks, oldest first, as they came."""
         ...
 

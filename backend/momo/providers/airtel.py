@@ -132,8 +132,8 @@ class AirtelProvider:
             answer = await self._signed(debit.base_url, body, fresh=True)
         return _requested(answer)
 
-    async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus:  # noqa: ARG002 - it is asked
-        """See Provider."""
+    async def status(self, debit: Debit, _heard: Sequence[bytes], /) -> ProviderStatus:
+        """See Provider; the provider itself is asked, whatever was heard."""
         answer = await self._call("GET", debit.base_url, f"/standard/v1/payments/{debit.provider_ref}")
         codes = _codes(answer)
         if codes & UNKNOWN:

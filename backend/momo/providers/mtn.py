@@ -115,8 +115,8 @@ class MtnProvider:
             return Failed(code or f"HTTP_{answer.status}")
         raise _unavailable(answer, "requesttopay")
 
-    async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus:  # noqa: ARG002 - it is asked
-        """See Provider."""
+    async def status(self, debit: Debit, _heard: Sequence[bytes], /) -> ProviderStatus:
+        """See Provider; the provider itself is asked, whatever was heard."""
         path = f"/collection/v1_0/requesttopay/{debit.provider_ref}"
         answer = await self._call("GET", debit.base_url, path, {})
         if answer.status == 404:

@@ -17,26 +17,26 @@ Mobile = Annotated[str, msgspec.Meta(pattern=r"^254[0-9]{9}\Z")]
 ACKNOWLEDGED = "Transaction has been successfully acknowledged, await final transaction status on callback"
 
 
-class _Login(msgspec.Struct):
-    merchantCode: Short  # noqa: N815 - the wire's name
-    consumerSecret: Short  # noqa: N815 - the wire's name
+class _Login(msgspec.Struct, rename="camel"):
+    merchant_code: Short
+    consumer_secret: Short
 
 
-class _Merchant(msgspec.Struct):
-    accountNumber: Short  # noqa: N815 - the wire's name
-    countryCode: Literal["KE"]  # noqa: N815 - the wire's name
+class _Merchant(msgspec.Struct, rename="camel"):
+    account_number: Short
+    country_code: Literal["KE"]
     name: Short
 
 
-class _Payment(msgspec.Struct):
+class _Payment(msgspec.Struct, rename="camel"):
     ref: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]{6,12}\Z")]
     amount: Amount
     currency: Literal["KES"]
     telco: Literal["Equitel", "Safaricom", "Airtel"]
-    mobileNumber: Mobile  # noqa: N815 - the wire's name
+    mobile_number: Mobile
     date: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}\Z")]
-    callBackUrl: Short  # noqa: N815 - the wire's name
-    pushType: Literal["STK", "USSD"]  # noqa: N815 - the wire's name
+    call_back_url: Short
+    push_type: Literal["STK", "USSD"]
 
 
 class _Push(msgspec.Struct):
@@ -44,10 +44,10 @@ class _Push(msgspec.Struct):
     payment: _Payment
 
 
-class _Till(msgspec.Struct):
-    mobileNumber: Mobile  # noqa: N815 - as in a push
+class _Till(msgspec.Struct, rename="camel"):
+    mobile_number: Mobile
     amount: Amount
-    billNumber: Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[^\x00]*\Z")]  # noqa: N815
+    bill_number: Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[^\x00]*\Z")]
 
 
 class JengaError(BackendError):
@@ -89,7 +89,7 @@ class _Routes:
     async def token(self, request: web.Request) -> web.Response:
         body = await read_json(request, _Login)
         api_key = request.headers.get("Api-Key", "")
-        if not self._sandbox.is_merchant(api_key, body.merchantCode, body.consumerSecret):
+        if not self._sandbox.is_merchant(api_key, body.merchant_code, body.consumer_secret):
             raise JengaError(401, 401, "Invalid merchant credentials")
         token, issued, expires = await self._sandbox.token()
         return json_response(
@@ -107,7 +107,7 @@ class _Routes:
         body = await read_json(request, _Push)
         payment = body.payment
         self._check(request, body)
-        payer = payment.mobileNumber
+        payer = payment.mobile_number
         answer = fate_of(payer).answer
         if answer is Answer.BUSY:
             raise JengaError(503, 503, "Service unavailable")
@@ -118,7 +118,7 @@ class _Routes:
             payer=payer,
             amount=payment.amount,
             telco=payment.telco,
-            callback_url=payment.callBackUrl,
+            callback_url=payment.call_back_url,
         )
         if not taken:
             raise JengaError(400, 400101, "Duplicate transaction reference")
@@ -140,7 +140,7 @@ class _Routes:
         if not self._sandbox.config.ipn_url:
             raise JengaError(409, 409, "no IPN address is registered")
         await self._sandbox.customer_pays(
-            payer=body.mobileNumber, amount=body.amount, reference=body.billNumber
+            payer=body.mobile_number, amount=body.amount, reference=body.bill_number
         )
         return json_response({"status": True, "code": 0, "message": "paid"})
 
@@ -150,16 +150,16 @@ class _Routes:
         if not signature:
             raise JengaError(400, 900100, "Missing signature")
         text = (
-            f"{merchant.accountNumber}{payment.ref}{payment.mobileNumber}"
+            f"{merchant.account_number}{payment.ref}{payment.mobile_number}"
             f"{payment.telco}{payment.amount}{payment.currency}"
         )
         if not self._sandbox.signs(text, signature):
             raise JengaError(400, 900101, "Invalid signature")
-        if merchant.accountNumber != self._sandbox.config.account_number:
+        if merchant.account_number != self._sandbox.config.account_number:
             raise JengaError(400, 400, "Unknown account number")
         if float(payment.amount) <= 0:
             raise JengaError(400, 400, "Invalid amount")
-        if not is_loopback(payment.callBackUrl):
+        if not is_loopback(payment.call_back_url):
             raise JengaError(400, 400, "Invalid callBackUrl")
 
     async def _authorize(self, request: web.Request) -> None:

@@ -19,10 +19,10 @@ TAKEN = "Your request has been received and is being processed."
 FIELDS = (("amount", r"[1-9][0-9]{0,8}"), ("currency", "TZS"), ("externalId", r"[^\x00]{1,128}"))
 
 
-class _App(msgspec.Struct):
-    appName: Short = ""  # noqa: N815 - the wire's name
-    clientId: Short = ""  # noqa: N815 - the wire's name
-    clientSecret: Short = ""  # noqa: N815 - the wire's name
+class _App(msgspec.Struct, rename="camel"):
+    app_name: Short = ""
+    client_id: Short = ""
+    client_secret: Short = ""
 
 
 class AzamError(BackendError):
@@ -61,7 +61,7 @@ class _Routes:
 
     async def token(self, request: web.Request) -> web.Response:
         body = await read_json(request, _App)
-        if not self._sandbox.is_app(body.appName, body.clientId, body.clientSecret):
+        if not self._sandbox.is_app(body.app_name, body.client_id, body.client_secret):
             raise AzamError(423, "Provided detail is not valid or secret key has been expired")
         token = await self._sandbox.prompts.issue(TOKEN_LIFE_S)
         data = {"accessToken": token, "expire": self._sandbox.expires()}

@@ -29,22 +29,22 @@ ID = "[0-9a-fA-F-]{36}"
 Short = Annotated[str, msgspec.Meta(max_length=160, pattern=r"^[^\x00]*\Z")]
 
 
-class _NewUser(msgspec.Struct):
-    providerCallbackHost: Short = ""  # noqa: N815 - the wire's name
+class _NewUser(msgspec.Struct, rename="camel"):
+    provider_callback_host: Short = ""
 
 
-class _Payer(msgspec.Struct):
-    partyIdType: str  # noqa: N815 - the wire's name
-    partyId: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6,15}\Z")]  # noqa: N815 - the wire's name
+class _Payer(msgspec.Struct, rename="camel"):
+    party_id_type: str
+    party_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6,15}\Z")]
 
 
-class _RequestToPay(msgspec.Struct):
+class _RequestToPay(msgspec.Struct, rename="camel"):
     amount: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,2})?\Z")]
     currency: Short
-    externalId: Short  # noqa: N815 - the wire's name
+    external_id: Short
     payer: _Payer
-    payerMessage: Short = ""  # noqa: N815 - the wire's name
-    payeeNote: Short = ""  # noqa: N815 - the wire's name
+    payer_message: Short = ""
+    payee_note: Short = ""
 
 
 def make_app(sandbox: MtnSandbox) -> web.Application:
@@ -86,7 +86,7 @@ class _Routes:
     async def create_user(self, request: web.Request) -> web.Response:
         self._gateway(request)
         body = await read_json(request, _NewUser)
-        if not await self._sandbox.create_user(_reference(request), body.providerCallbackHost):
+        if not await self._sandbox.create_user(_reference(request), body.provider_callback_host):
             raise _duplicate()
         return empty_response(201)
 
@@ -126,10 +126,10 @@ class _Routes:
             target_environment=environment,
             amount=body.amount,
             currency=body.currency,
-            external_id=body.externalId,
-            payer=body.payer.partyId,
-            payer_message=body.payerMessage,
-            payee_note=body.payeeNote,
+            external_id=body.external_id,
+            payer=body.payer.party_id,
+            payer_message=body.payer_message,
+            payee_note=body.payee_note,
             callback_url=callback_url,
         )
         if not await self._sandbox.request_to_pay(collection):
@@ -170,7 +170,7 @@ class _Routes:
 
 
 def _check(body: _RequestToPay, environment: str, callback_url: str, callback_host: str) -> None:
-    if body.payer.partyIdType != "MSISDN" or Decimal(body.amount) <= 0:
+    if body.payer.party_id_type != "MSISDN" or Decimal(body.amount) <= 0:
         raise BadRequest("payer or amount is not valid")
     if body.currency != CURRENCIES[environment]:
         raise MtnError(500, "INVALID_CURRENCY", "Currency not supported.")
@@ -180,8 +180,8 @@ def _check(body: _RequestToPay, environment: str, callback_url: str, callback_ho
     if callback_url and not (host and host[1] == callback_host and is_loopback(callback_url)):
         message = "Callback URL with different host name than configured for API user"
         raise MtnError(500, "INVALID_CALLBACK_URL_HOST", message)
-    if body.payer.partyId in REFUSALS:
-        raise MtnError(*REFUSALS[body.payer.partyId])
+    if body.payer.party_id in REFUSALS:
+        raise MtnError(*REFUSALS[body.payer.party_id])
 
 
 def _reference(request: web.Request) -> str:
