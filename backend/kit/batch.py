@@ -18,7 +18,9 @@ Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 Decide = Callable[[Connection, Sequence[Request]], Sequence[Answer]]
 
-MAX_BATCH = 512  # larger ones gain nothing and make the first request of the batch wait
+# So that 256 connections never wait for one batch all together: while one is being written, the requests of
+# others are read and answered. 10 to 15 % more than with 512; batches of 64 pay for their commits again.
+MAX_BATCH = 192
 MAX_WAITING = 20_000  # about four seconds of work at 5,000/s: beyond that a client had better come again
 
 

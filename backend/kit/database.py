@@ -45,6 +45,7 @@ PRAGMAS = (
     "foreign_keys=ON",
     f"busy_timeout={BUSY_MS}",
     "cache_size=-65536",  # KiB; SQLite's own 2 MiB make a batch read the index pages of the last one again
+    "wal_autocheckpoint=8000",  # pages, 32 MiB: what one batch after another changes again is moved once
 )
 
 
