@@ -1,16 +1,22 @@
-"""The upstream OpenPAYGO test procedure (EnAccess/OpenPAYGO-Token, tests/full_test_procedure.py).
+"""The upstream OpenPAYGO test procedure (EnAccess/OpenPAYGO-Token, tests/full_test_procedure.py), typed into
+`payg device keypad`, the command itself.
 
-Tokens come from the `openpaygo` package, the days from acceptance and credit alone; tests/edge has the same
-through `payg device keypad`. U3's disabling token has an odd count here, as the package makes it today.
+Tokens come from the `openpaygo` package. U3's disabling token has an odd count here, as the package makes it
+today.
 """
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from openpaygo.token_encode import OpenPAYGOTokenEncoder
 from openpaygo.token_shared import TokenType
 
-from firmware.acceptance import Checkpoints, Counters, begin
-from firmware.credit import NO_LIMIT_S, Credit
-from protocols.magicbox import wire
+from firmware.credit import NO_LIMIT_S
 from tests.firmware.rig import DAY_S, K1, K1_STARTING_CODE
 
 UNLIMITED = -1
@@ -18,17 +24,19 @@ ADD = TokenType.ADD_TIME
 SET = TokenType.SET_TIME
 OFF = TokenType.DISABLE_PAYG
 
+COMMAND = [
+    *(str(Path(sys.executable).with_name("payg")), "device", "keypad", "--family", "openpaygo"),
+    *("--secret", K1.hex(), "--starting-code", str(K1_STARTING_CODE), "--count", "1", "--clock", "manual"),
+]
+
 
 class Upstream:
     """The generator of the procedure, and the device that it is entered into."""
 
-    def __init__(self, *, restricted: bool) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", *, restricted: bool) -> None:
         self._restricted = restricted
         self._count = 1
-        self._counters = Counters(1)
-        self._checkpoints = Checkpoints()
-        self._now_ms = 0
-        self._credit = Credit(0)
+        self._process = process
 
     def token(self, kind: int, days: int | None, skip: int = 0) -> str:
         self._count, digits = OpenPAYGOTokenEncoder.generate_token(
@@ -43,24 +51,37 @@ class Upstream:
 
     def enter(self, digits: str) -> tuple[str, int]:
         """(result, days left)"""
-        check = begin(wire.FAMILY_OPENPAYGO, K1, K1_STARTING_CODE, self._counters, digits, self._checkpoints)
-        assert check is not None
-        check.run()
-        if check.result == wire.RESULT_ACCEPTED:
-            self._counters.accept(check.command, check.count, check.number)
-            self._checkpoints.note(check)
-            self._credit.grant(check.command, check.payload)
-        left_s = self._credit.left_s()
-        return wire.RESULT_NAMES[check.result], UNLIMITED if left_s == NO_LIMIT_S else left_s // DAY_S
+        self._write(digits)
+        assert self._process.stdout is not None
+        answer = json.loads(self._process.stdout.readline())
+        left_s = answer["credit_s"]
+        return answer["result"], UNLIMITED if left_s == NO_LIMIT_S else left_s // DAY_S
 
     def wait(self, seconds: int) -> None:
-        self._now_ms += seconds * 1000
-        self._credit.advance(self._now_ms)
+        self._write(f"+{seconds}")
+
+    def _write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+
+@contextmanager
+def upstream(*, restricted: bool) -> Iterator[Upstream]:
+    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield Upstream(process, restricted=restricted)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(10) == 0
 
 
 @pytest.mark.parametrize("restricted", [False, True])
 def test_the_core_procedure(restricted: bool) -> None:
-    device = Upstream(restricted=restricted)
+    with upstream(restricted=restricted) as device:
+        _core(device, restricted=restricted)
+
+
+def _core(device: Upstream, *, restricted: bool) -> None:
     g1 = "123412341234123" if restricted else "123456789"
     assert device.enter(g1) == ("invalid", 0)
     g2 = device.token(SET, 1)
@@ -86,7 +107,11 @@ def test_the_core_procedure(restricted: bool) -> None:
 
 @pytest.mark.parametrize("restricted", [False, True])
 def test_the_unordered_entry_procedure(restricted: bool) -> None:
-    device = Upstream(restricted=restricted)
+    with upstream(restricted=restricted) as device:
+        _unordered(device)
+
+
+def _unordered(device: Upstream) -> None:
     assert device.enter(device.token(SET, 60)) == ("accepted", 60)  # U1A
     first, second, third = device.token(ADD, 10), device.token(ADD, 5), device.token(ADD, 1)
     assert device.enter(third) == ("accepted", 61)  # U1B
