@@ -1,9 +1,9 @@
 """Make a board somebody's: its serial and keys into the board and into the registry, once, printed nowhere.
 
 The secrets are made here and kept in FOLDER/SERIAL.json until board and registry both have them; whoever runs
-it again after an interruption goes on with the same ones. They go to the board as a file, never on a command
-line. What happens on the board is firmware/provisioning.py: the identity counts once the first state of its
-store is written.
+it again after an interruption goes on with the same ones, on the same board: two with the same keys would
+each give light for one payment. They go to the board as a file, never on a command line. What happens on the
+board is firmware/provisioning.py: the identity counts once the first state of its store is written.
 """
 
 import hashlib
@@ -26,10 +26,12 @@ from firmware.provisioning import IDENTITY, NEW_IDENTITY
 from protocols import topics
 
 SETTINGS = "/settings.json"
+MARK = "/board.mark"  # which board is meant; nothing secret
 FAMILIES = ("moto", "openpaygo")
 _SECRET_SIZE = 16
 _LINK_KEY_SIZE = 16
 _PASSWORD_SIZE = 16
+_MARK_SIZE = 8
 _MARKET = re.compile(r"[A-Z]{2}\Z")
 _SERIAL = re.compile(r"[!-~]{1,64}\Z")
 
@@ -46,10 +48,14 @@ class Device:
 
 
 class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is kept until everybody has it. `identity` is the board's /identity.json."""
+    """What is kept until everybody has it. `identity` is the board's /identity.json.
+
+    `mark` is that of the only board that may have got the keys; "": none has.
+    """
 
     market: str
     identity: dict[str, object]
+    mark: str = ""
 
     def __repr__(self) -> str:
         return f"Kept({self.identity['serial']})"
@@ -76,12 +82,13 @@ async def provision(
     await registry.register(kept.identity, kept.market)
     if settings is not None:
         await _put(board, {SETTINGS: json.dumps(settings).encode()})
-    if not await _has(board, identity):
+    if not await _has(board, IDENTITY, identity):
+        await _bind(board, kept, kept_file, entropy)
         await _put(board, {NEW_IDENTITY: identity})
         answers = await board.run(scripts.COMMIT)
         if answers != ["done"]:
             raise BoardError(f"the board on {board.port} refused: {' '.join(answers) or 'it says nothing'}")
-    if not await _has(board, identity):
+    if not await _has(board, IDENTITY, identity):
         raise BoardError(f"what was written to {board.port} does not read back: provision it again")
     kept_file.unlink()
     await board.reset()
@@ -151,9 +158,23 @@ def _make(device: Device, entropy: Entropy) -> Kept:
     return Kept(device.market, identity)
 
 
-async def _has(board: Board, identity: bytes) -> bool:
-    (answer, *_) = [*await board.run(scripts.hashes([IDENTITY])), ""]
-    return answer == f"{IDENTITY} {hashlib.sha256(identity).hexdigest()}"
+async def _bind(board: Board, kept: Kept, kept_file: Path, entropy: Entropy) -> None:
+    """Say which board gets the keys, on it and on the disk, before it does; BoardError for a second one."""
+    if kept.mark:
+        if not await _has(board, MARK, kept.mark.encode()):
+            raise BoardError(
+                f"{kept.identity['serial']} was begun on another board: go on with that one, "
+                "and give this one another serial"
+            )
+        return
+    mark = entropy(_MARK_SIZE).hex()
+    await _put(board, {MARK: mark.encode()})
+    _write_private(kept_file, msgspec.json.encode(msgspec.structs.replace(kept, mark=mark)))
+
+
+async def _has(board: Board, path: str, content: bytes) -> bool:
+    (answer, *_) = [*await board.run(scripts.hashes([path])), ""]
+    return answer == f"{path} {hashlib.sha256(content).hexdigest()}"
 
 
 async def _put(board: Board, files: dict[str, bytes]) -> None:

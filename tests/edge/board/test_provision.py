@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from edge.board import scripts
 from edge.board.build import Build
 from edge.board.errors import BoardError
 from edge.board.flash import flash
@@ -126,6 +127,23 @@ async def test_an_interrupted_provisioning_goes_on_with_the_same_keys(
     kept.write_bytes(saved)  # as if it had died before its last step
     await provisioning(flashed, services, tmp_path / "kept")
     assert not kept.exists()
+
+
+async def test_a_second_board_never_gets_the_keys_of_a_first(
+    flashed: Board, services: Services, tmp_path: Path, built: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripts, "COMMIT", "raise SystemExit")  # dies with the keys on the board
+    with pytest.raises(BoardError):
+        await provisioning(flashed, services, tmp_path / "kept")
+    monkeypatch.undo()
+    async with powered(tmp_path / "second.img") as virtual:
+        second = Board(virtual.port)
+        await flash(second, built, progress=lambda *_: None)
+        with pytest.raises(BoardError, match="was begun on another board"):
+            await provisioning(second, services, tmp_path / "kept")
+        assert await second.run("import os; print('payg>', 'identity' in str(os.listdir('/')))") == ["False"]
+    await provisioning(flashed, services, tmp_path / "kept")
+    assert list((tmp_path / "kept").iterdir()) == []
 
 
 async def test_a_serial_that_is_taken_is_refused_before_the_board_is_touched(
