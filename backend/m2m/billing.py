@@ -2,7 +2,7 @@
 
     token_applied   a token was accepted
     credit_expired  the first status that says so, after one that did not
-    tamper          an alarm of tampering, or of a store that was set back
+    tamper          an alarm of tampering
     usage           the first status of a day (UTC)
 
 `rows` is pure and runs in the transaction that stores the record; its event_id follows from the record, so an
@@ -22,7 +22,6 @@ from protocols.magicbox import wire
 
 KIND = "billing"
 POLICY = Policy()  # at least once: an account must know, however long Solarium is away
-TAMPER_ALARMS = (wire.ALARM_KIND_TAMPERED, wire.ALARM_KIND_ROLLED_BACK)
 DAY_MS = 86_400_000
 
 
@@ -39,7 +38,7 @@ def rows(device: Device, entry: Numbered, now_ms: int) -> list[Outgoing]:
                 "credit_s": events.credit_s(token.credit_s),
             }
             return [_row(device, entry, "token_applied", at_ms, data)]
-        case wire.Alarm(kind=kind) if kind in TAMPER_ALARMS:
+        case wire.Alarm(kind=wire.ALARM_KIND_TAMPERED as kind):
             return [_row(device, entry, "tamper", at_ms, {"alarm": wire.ALARM_KIND_NAMES[kind]})]
         case wire.Status() as status if is_newer(entry.record, device.status_record):
             return _of_status(device, entry, status, at_ms)

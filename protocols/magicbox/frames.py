@@ -117,7 +117,7 @@ COMMAND_RESULT_RECORD = "CommandResult" / Struct(
 )
 ALARM = "Alarm" / Struct(
     *_ORIGIN,
-    "kind" / ALARM_KIND * "ALARM_KIND_*",
+    "kind" / ALARM_KIND * "ALARM_KIND_*; rolled_back: an update did not last",
     "value" / Int32ub * "seconds of the pause, or of the credit left; else 0",
 )
 LOG = "Log" / Struct(*_ORIGIN, "level" / LOG_LEVEL * "LOG_LEVEL_*", "text" / GreedyBytes * "UTF-8")

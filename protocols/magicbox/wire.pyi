@@ -151,7 +151,7 @@ class CommandResult(NamedTuple):
 class Alarm(NamedTuple):
     record: int  # number of the record, acknowledged by Ack
     at: int  # unix seconds; 0: the device's clock is not set
-    kind: int  # ALARM_KIND_*
+    kind: int  # ALARM_KIND_*; rolled_back: an update did not last
     value: int  # seconds of the pause, or of the credit left; else 0
 
 class Log(NamedTuple):

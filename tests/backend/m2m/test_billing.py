@@ -44,6 +44,9 @@ async def test_checklist_58_each_kind_of_event_is_told_once(billing: M2mService,
     device.keep(accepted._replace(record=device.next_number(), result=wire.RESULT_INVALID))
     device.keep(wire.Alarm(device.next_number(), NOW_S, wire.ALARM_KIND_TAMPERED, 0))
     device.keep(wire.Alarm(device.next_number(), NOW_S, wire.ALARM_KIND_LOW_CREDIT, 60))
+    device.keep(
+        wire.Alarm(device.next_number(), NOW_S, wire.ALARM_KIND_ROLLED_BACK, 0)
+    )  # an update's, no theft
     device.status(at=NOW_S)
     device.status(at=NOW_S + 5, state=wire.STATE_EXPIRED, credit_s=0)
     device.status(at=NOW_S + 6, state=wire.STATE_EXPIRED, credit_s=0)
