@@ -64,9 +64,9 @@ class Service:
         await self.m2m.create_command(request, client="tester", markets=("UG",), callback_required=False)
 
     async def configure(self, key: str, value: str) -> None:
-        await self._order({"name": "config", "details": {"key": key, "value": value}}, f"{key} {value}")
+        await self.order({"name": "config", "details": {"key": key, "value": value}}, f"{key} {value}")
 
-    async def _order(self, command: dict[str, object], reference: str) -> None:
+    async def order(self, command: dict[str, object], reference: str) -> None:
         request = CommandRequest(SERIAL, None, command, reference)
         await self.m2m.create_command(request, client="tester", markets=("UG",), callback_required=False)
 
