@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database, Kinds
 from backend.kit.errors import BackendError, Unavailable
-from backend.kit.outbox import Dead, Done, Handler, Leased, Outbox, Outcome, Policy, Retry
+from backend.kit.outbox import Dead, Done, Handler, Leased, Outbox, Outcome, Policy, Retry, Settler
 from backend.kit.runtime import Clock
 
 IDLE_S = 30.0  # how long it sleeps when nothing is due: wakes come from commits
@@ -39,6 +39,7 @@ class Dispatcher:
         handlers: Mapping[str, Handler],
         policies: Mapping[str, Policy],
         service: str,
+        settlers: Mapping[str, Settler] | None = None,
         concurrency: int = CONCURRENCY,
         handler_s: float = HANDLER_S,
     ):
@@ -47,6 +48,7 @@ class Dispatcher:
         self._clock = clock
         self._handlers = dict(handlers)
         self._policies = {kind: policies.get(kind, Policy()) for kind in handlers}
+        self._settlers = dict(settlers or {})
         self._concurrency = concurrency
         self._handler_s = handler_s
         self._log = structlog.get_logger(service=service)
@@ -162,6 +164,7 @@ class Dispatcher:
     def _finished(self, connection: Connection, results: Sequence[tuple[Leased, Outcome]]) -> list[Written]:
         ours = self._outbox.ours(connection, [row for row, _ in results])
         gone: list[Leased] = []
+        settled: dict[str, list[object]] = {}
         written: list[Written] = []
         for row, outcome in results:
             if row.id not in ours:
@@ -169,10 +172,14 @@ class Dispatcher:
             elif isinstance(outcome, Done):
                 if outcome.then is not None:
                     outcome.then(connection)
+                if outcome.result is not None:
+                    settled.setdefault(row.kind, []).append(outcome.result)
                 gone.append(row)
                 written.append("done")
             else:
                 written.append(self._failed(connection, row, outcome))
+        for kind, together in settled.items():
+            self._settlers[kind](connection, together)
         if gone:
             self._outbox.left(connection, gone)
         return written

@@ -12,7 +12,7 @@ A row whose attempts are used up is dead. Delivery is at least once: every recei
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import tenacity
@@ -86,9 +86,13 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It left. `then` writes what follows from it, in the transaction that removes the row."""
+    """It left. What follows from it is written in the transaction that removes the row.
+
+    `then` writes it for this row alone. `result` goes to the kind's Settler, with those of the other rows.
+    """
 
     then: Callable[[Connection], None] | None = None
+    result: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,7 @@ class Dead:
 
 Outcome = Done | Retry | Dead
 Handler = Callable[[Leased], Awaitable[Outcome]]
+Settler = Callable[[Connection, Sequence[Any]], None]  # the results of many rows of a kind, at once
 
 
 BACKOFF = tenacity.wait_exponential(multiplier=0.5, max=60)  # 0.5 s, 1 s, 2 s ... a minute

@@ -7,7 +7,7 @@
 Each hands the order's id on as the `reference`, so a handler that is run again changes nothing twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,12 +15,12 @@ from sqlalchemy import Connection
 
 from backend.kit.database import Database
 from backend.kit.errors import BadRequest, Conflict, InternalError, Unprocessable
-from backend.kit.outbox import Dead, Done, Handler, Leased, Outcome, Outgoing
+from backend.kit.outbox import Dead, Done, Handler, Leased, Outcome, Outgoing, Settler
 from backend.kit.runtime import Clock
 from backend.kit.vault import Vault
 from backend.solarium.confirmations import ORDER_TOKEN
 from backend.solarium.ports import Commands, Sms, Tokens
-from backend.solarium.store import Order, Store
+from backend.solarium.store import Issued, Order, Store
 from protocols.tokens.encoding import render
 
 SEND_COMMAND = "send_command"
@@ -68,6 +68,10 @@ class Orders:
             SEND_SMS: self.send_sms,
         }
 
+    def settlers(self) -> Mapping[str, Settler]:
+        """By outbox kind."""
+        return {ORDER_TOKEN: self._issue, SEND_COMMAND: self._store.sent}
+
     async def order_token(self, row: Leased) -> Outcome:
         """Have the token made; the next number of the device is Moto's to give."""
         try:
@@ -80,13 +84,12 @@ class Orders:
         except PERMANENT as error:
             return Dead(f"{error.code}: {error.detail}")
         sealed = self._vault.seal(token.digits.encode(), row.key)
-        return Done(lambda connection: self._issue(connection, row.key, token.sequence_number, sealed))
+        return Done(result=Issued(row.key, token.sequence_number, sealed))
 
-    def _issue(self, connection: Connection, order_id: str, sequence_number: int, sealed: bytes) -> None:
-        first = self._store.issue(connection, order_id, sequence_number=sequence_number, sealed_digits=sealed)
-        if first:
-            rows = [Outgoing(kind, order_id, {}) for kind in (SEND_COMMAND, SEND_SMS)]
-            self._store.outbox.put(connection, rows, self._clock.now_ms())
+    def _issue(self, connection: Connection, tokens: Sequence[Issued]) -> None:
+        first = self._store.issue(connection, tokens)
+        rows = [Outgoing(kind, order_id, {}) for order_id in first for kind in (SEND_COMMAND, SEND_SMS)]
+        self._store.outbox.put(connection, rows, self._clock.now_ms())
 
     async def send_command(self, row: Leased) -> Outcome:
         """Give the token to M2M as an unlock command."""
@@ -101,7 +104,7 @@ class Orders:
             )
         except PERMANENT as error:
             return Dead(f"{error.code}: {error.detail}")
-        return Done(lambda connection: self._store.sent(connection, order.id))
+        return Done(result=order.id)
 
     async def send_sms(self, row: Leased) -> Outcome:
         """Give the token to Mega as a short message to the account's own number."""

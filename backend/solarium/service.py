@@ -129,6 +129,7 @@ class Solarium:
             clock=clock,
             handlers={**orders.handlers(), **self.registration.handlers()},
             policies={},
+            settlers=orders.settlers(),
             service=SERVICE,
         )
         self._log = structlog.get_logger(service=SERVICE)

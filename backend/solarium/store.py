@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     case,
     delete,
     func,
@@ -65,6 +66,15 @@ class Order:
     token_family: str
     msisdn: str
     market: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """An order's token, its digits sealed under the order's id."""
+
+    order_id: str
+    sequence_number: int
+    sealed_digits: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,23 +165,31 @@ class Store:
         row = connection.execute(statement).one_or_none()
         return None if row is None else Order(*row)
 
-    def issue(
-        self, connection: Connection, order_id: str, *, sequence_number: int, sealed_digits: bytes
-    ) -> bool:
-        """Store the token of an order; False if it has one."""
+    def issue(self, connection: Connection, tokens: Sequence[Issued]) -> list[str]:
+        """Store the tokens of orders that have none; the ids of these."""
         orders = self.tables.token_orders
-        statement = (
-            update(orders)
-            .where(orders.c.id == order_id, orders.c.state == ORDERED)
-            .values(state=ISSUED, sequence_number=sequence_number, sealed_digits=sealed_digits)
+        wanted = select(orders.c.id).where(
+            orders.c.id.in_([token.order_id for token in tokens]), orders.c.state == ORDERED
         )
-        return connection.execute(statement).rowcount == 1
+        first = set(connection.execute(wanted.with_for_update()).scalars())
+        rows = [
+            {"order": token.order_id, "number": token.sequence_number, "sealed": token.sealed_digits}
+            for token in tokens
+            if token.order_id in first
+        ]
+        if rows:
+            statement = update(orders).where(orders.c.id == bindparam("order"))
+            values = statement.values(
+                state=ISSUED, sequence_number=bindparam("number"), sealed_digits=bindparam("sealed")
+            )
+            connection.execute(values, rows)
+        return sorted(first)
 
-    def sent(self, connection: Connection, order_id: str) -> None:
-        """M2M has the command. A reply that was faster stays."""
+    def sent(self, connection: Connection, order_ids: Sequence[str]) -> None:
+        """M2M has their commands. A reply that was faster stays."""
         orders = self.tables.token_orders
         connection.execute(
-            update(orders).where(orders.c.id == order_id, orders.c.state == ISSUED).values(state=SENT)
+            update(orders).where(orders.c.id.in_(order_ids), orders.c.state == ISSUED).values(state=SENT)
         )
 
     def replied(
