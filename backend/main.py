@@ -21,9 +21,10 @@ from backend.hub.routes import make_app as hub_app
 from backend.hub.service import Partners as HubPartners
 from backend.kit import collector, logs
 from backend.kit.database import DatabaseUrlError, open_database
-from backend.kit.errors import Unavailable
+from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
+from backend.kit.tls import Tls
 from backend.m2m.client import M2mClient
 from backend.m2m.ports import SystemResolver
 from backend.m2m.routes import make_app as m2m_app
@@ -35,7 +36,7 @@ from backend.momo.client import MomoClient
 from backend.momo.routes import make_app as momo_app
 from backend.moto.client import MotoClient
 from backend.moto.routes import make_app as moto_app
-from backend.settings import ServeSettings
+from backend.settings import ServeSettings, read_settings
 from backend.solarium.client import SolariumClient
 from backend.solarium.orders import Partners
 from backend.solarium.routes import make_app as solarium_app
@@ -70,14 +71,27 @@ class Served:
     keyed: Keyed | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """What to serve, where, on which database."""
+
+    service: str
+    port: int
+    url: str
+    settings: ServeSettings
+    tls: Tls
+
+
 def run(service: str, *, port: int, data_dir: Path, database_url: str | None) -> int:
     """Serve until SIGTERM or Ctrl-C. 0; 2: it can't start, and why is printed."""
-    settings = ServeSettings()
-    logs.configure(as_json=settings.log_json)
     try:
+        settings = read_settings(ServeSettings)
+        logs.configure(as_json=settings.log_json)
+        tls = settings.tls(settings.host)
         folder = DataDir(data_dir, (service,), SystemEntropy())
-        return uvloop.run(_serve(service, port, folder, database_url or f"sqlite:///{data_dir}", settings))
-    except DataDirError as error:
+        url = database_url or f"sqlite:///{data_dir}"
+        return uvloop.run(_serve(_Serving(service, port, url, settings, tls), folder))
+    except (DataDirError, CannotStart) as error:
         print(f"payg: {error}", file=sys.stderr)
     except (DatabaseUrlError, Unavailable) as error:
         print(f"payg: --database-url: {error}", file=sys.stderr)
@@ -86,12 +100,13 @@ def run(service: str, *, port: int, data_dir: Path, database_url: str | None) ->
     return 2
 
 
-async def _serve(service: str, port: int, folder: DataDir, url: str, settings: ServeSettings) -> int:
+async def _serve(serving: _Serving, folder: DataDir) -> int:
+    service, settings, tls = serving.service, serving.settings, serving.tls
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    http = AiohttpClient()
-    database = open_database(url, service)
+    http = AiohttpClient(tls=tls.client)
+    database = open_database(serving.url, service)
     site = Site(
         clock=SystemClock(),
         entropy=SystemEntropy(),
@@ -115,10 +130,10 @@ async def _serve(service: str, port: int, folder: DataDir, url: str, settings: S
                 key=site.secret(f"{service}_api_key"), client=build.CALLERS[service]
             )
         await runner.setup()
-        await web.TCPSite(runner, settings.host, port).start()
+        await web.TCPSite(runner, settings.host, serving.port, ssl_context=tls.server).start()
         collector.settle()
         host, real_port = runner.addresses[0][:2]
-        print(f"{service} listens on http://{host}:{real_port}", flush=True)
+        print(f"{service} listens on {tls.http}://{host}:{real_port}", flush=True)
         if served.keyed is not None:
             print(
                 f"its API key: {service}_api_key in {folder.secrets_file}, unless the environment set it",

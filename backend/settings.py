@@ -1,24 +1,68 @@
 """Settings of the services, from the environment (PAYG_...) or a .env file. The only place that reads it."""
 
-from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pathlib import Path
+from typing import TypeVar
 
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+from backend.kit.errors import CannotStart
+from backend.kit.tls import Tls, prepare
 from backend.money import Biller
 from backend.sms import AFRICASTALKING_USER, PRICES, ROUTES, SmsRouting
 
+T = TypeVar("T", bound=BaseSettings)
 
-class ServeSettings(BaseSettings):
+
+def read_settings(kind: type[T]) -> T:
+    """The settings of a command. CannotStart names the variable that is wrong, not its value."""
+    try:
+        return kind()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        prefix = "" if name.isupper() else str(kind.model_config.get("env_prefix") or "")
+        raise CannotStart(f"{prefix}{name.upper()}: {first['msg']}") from None
+    except SettingsError as error:
+        raise CannotStart(f"{error}; its value is JSON") from None
+
+
+class ListenSettings(BaseSettings):
+    """How every command that listens does it (`payg serve`, `payg up`, `payg sandbox`)."""
+
+    model_config = SettingsConfigDict(env_prefix="PAYG_", env_file=".env", extra="ignore")
+
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file: the certificate of every listener, and its chain."
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file: its private key, without passphrase.")
+    tls_ca: Path | None = Field(
+        default=None, description="PEM file: a private authority that our own clients trust as well."
+    )
+    tls_in_front: bool = Field(
+        default=False, description="Listen without TLS beyond loopback: a proxy in front speaks it."
+    )
+
+    def tls(self, host: str) -> Tls:
+        """The contexts to listen on `host` with. CannotStart: see kit.tls.prepare."""
+        return prepare(
+            host,
+            certificate=self.tls_certificate,
+            key=self.tls_key,
+            ca=self.tls_ca,
+            in_front=self.tls_in_front,
+        )
+
+
+class ServeSettings(ListenSettings):
     """What `payg serve SERVICE` needs to know besides its options.
 
     Keys that are not set are made at the first start and kept in DATA_DIR, the same for every service that
     uses the folder, so services started there trust one another.
     """
 
-    model_config = SettingsConfigDict(env_prefix="PAYG_", env_file=".env", extra="ignore")
-
-    host: str = Field(
-        default="127.0.0.1", description="Listen address. Loopback unless you put TLS in front."
-    )
+    host: str = Field(default="127.0.0.1", description="Listen address. Beyond loopback only with TLS.")
     log_json: bool = Field(default=False, description="One JSON object a log line instead of readable ones.")
     development: bool = Field(
         default=True, description="Serve what only development needs, such as Mega's inbox."

@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 
 
+class CannotStart(Exception):
+    """A process can't start as it is configured; one line that says what to do, and no secret."""
+
+
 class BackendError(Exception):
     """Something that a caller is told: an HTTP status, a stable code and a sentence that says what to do."""
 

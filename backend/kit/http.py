@@ -4,6 +4,7 @@ A world in virtual time hands in one that calls the other application directly.
 """
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -76,10 +77,14 @@ class _Progress:
 
 
 class AiohttpClient:
-    """The real one: a pooled aiohttp session, opened at the first request."""
+    """The real one: a pooled aiohttp session, opened at the first request.
 
-    def __init__(self, *, connections: int = 100):
+    `tls` says whom to trust besides the system's authorities.
+    """
+
+    def __init__(self, *, connections: int = 100, tls: ssl.SSLContext | None = None):
         self._connections = connections
+        self._tls: ssl.SSLContext | bool = True if tls is None else tls
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -126,7 +131,7 @@ class AiohttpClient:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections),
+                connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls),
                 timeout=aiohttp.ClientTimeout(total=None),
                 trace_configs=[_tracing()],
             )
