@@ -25,6 +25,19 @@ class Service(StrEnum):
     HUB = "hub"
 
 
+class SandboxName(StrEnum):
+    """What `payg sandbox` can run."""
+
+    DARAJA = "daraja"
+    MTN = "mtn"
+    AIRTEL = "airtel"
+    EQUITY = "equity"
+    HALOPESA = "halopesa"
+    INFOBIP = "infobip"
+    AFRICASTALKING = "africastalking"
+    PINDO = "pindo"
+
+
 class Family(StrEnum):
     """Token families."""
 
@@ -115,6 +128,53 @@ def serve(
     from backend.main import run
 
     raise typer.Exit(run(service.value, port=port, data_dir=data_dir, database_url=database_url))
+
+
+@app.command()
+def sandbox(
+    name: Annotated[SandboxName, typer.Argument(help="Which provider.")],
+    port: Port,
+    data_dir: DataDirOption = DATA_DIR,
+    database_url: Annotated[str | None, typer.Option(help="Default: SQLite in DATA_DIR.")] = None,
+    approve_after: Annotated[
+        float, typer.Option(min=0, max=300, help="Seconds that a customer takes for the PIN.")
+    ] = 0.2,
+    hook: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=URL, may be repeated: where calls go that are registered with the provider "
+            "(validation, confirmation, callback, ipn, dlr, inbound, optout); "
+            "default: payg's own services, at PAYG_MOMO_URL and PAYG_MEGA_URL."
+        ),
+    ] = None,
+    twice: Annotated[float, typer.Option(min=0, max=1, help="Share of callbacks that come twice.")] = 0,
+    late: Annotated[float, typer.Option(min=0, max=1, help="Share that comes late.")] = 0,
+    lost: Annotated[float, typer.Option(min=0, max=1, help="Share that never comes.")] = 0,
+    late_by: Annotated[float, typer.Option(min=0, help="How late at most, in seconds.")] = 10.0,
+    refused: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of customers who say no, of SMS that can't be delivered."),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of these chances.")] = 1,
+) -> None:
+    """Run one provider's sandbox alone, at the root path; GET / tells its routes and scripted numbers."""
+    from simulator.alone import SandboxOptions, run
+    from simulator.providers.mishaps import Mishaps, MishapsError
+
+    try:
+        mishaps = Mishaps(twice=twice, late=late, lost=lost, refused=refused, late_s=late_by, seed=seed)
+    except MishapsError as error:
+        raise _refused(error) from None
+    options = SandboxOptions(
+        name=name.value,
+        port=port,
+        data_dir=data_dir,
+        database_url=database_url,
+        approve_after_s=approve_after,
+        hooks=hook or [],
+        mishaps=mishaps,
+    )
+    raise typer.Exit(run(options))
 
 
 @token_app.command("new")

@@ -1,11 +1,13 @@
 """Every sandbox by its name: for `payg up` all in one process (world.py), or one alone.
 
 A sandbox has a service, an application, and the credentials that it takes, under the provider's own names.
-They follow from the same secrets as the services' own adapters, so that the two meet.
+They follow from the same secrets as the services' own adapters, so that the two meet. `GET /` of a sandbox
+says what it takes, and what it does with which numbers. alone.py runs one for `payg sandbox`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Protocol
 
 from aiohttp import web
@@ -16,6 +18,19 @@ from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
 from backend.money import MTN_TARGETS, Biller, mtn_api_user
 from backend.sms import AFRICASTALKING_USER
+from simulator.providers import (
+    africastalking,
+    airtel,
+    daraja,
+    equity,
+    halopesa,
+    infobip,
+    mishaps,
+    mtn,
+    pindo,
+    script,
+    sms_script,
+)
 from simulator.providers.africastalking.routes import make_app as africastalking_app
 from simulator.providers.africastalking.sandbox import AfricasTalkingConfig, AfricasTalkingSandbox
 from simulator.providers.airtel.routes import make_app as airtel_app
@@ -28,6 +43,7 @@ from simulator.providers.halopesa.routes import make_app as halopesa_app
 from simulator.providers.halopesa.sandbox import HalopesaSandbox, HalopesaSandboxConfig
 from simulator.providers.infobip.routes import make_app as infobip_app
 from simulator.providers.infobip.sandbox import InfobipSandbox, InfobipSandboxConfig
+from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.mtn.routes import make_app as mtn_app
 from simulator.providers.mtn.sandbox import MtnSandbox, MtnSandboxConfig
 from simulator.providers.mtn.store import ApiUser
@@ -49,7 +65,10 @@ class SandboxService(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What sandboxes are built of. `host`: where their partner listens; `url_of`: its services' base URLs."""
+    """What sandboxes are built of. `host`: where their partner listens; `url_of`: its services' base URLs.
+
+    `hooks`: addresses of calls that go somewhere else, by their names in HOOKS.
+    """
 
     clock: Clock
     entropy: Entropy
@@ -61,6 +80,12 @@ class Bench:
     host: str
     approve_after_s: float
     biller: Biller = field(default_factory=Biller)
+    mishaps: Mishaps = NONE
+    hooks: Mapping[str, str] = field(repr=False, default_factory=dict[str, str])
+
+    def hook(self, name: str, default: str) -> str:
+        """Where calls of a name go."""
+        return self.hooks.get(name, default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +99,15 @@ class Sandbox:
 
 def build_sandbox(name: str, bench: Bench) -> Sandbox:
     """The sandbox of that name, one of SANDBOXES."""
-    return SANDBOXES[name](bench)
+    sandbox = SANDBOXES[name](bench)
+    parts = [module.__doc__ or "" for module in ABOUT[name]]
+    about = "\n".join([*parts, f"Here: {bench.mishaps}", ""])
+
+    async def tell(_: web.Request) -> web.Response:
+        return web.Response(text=about)
+
+    sandbox.app.router.add_get("/", tell)
+    return sandbox
 
 
 def _daraja(bench: Bench) -> Sandbox:
@@ -91,7 +124,11 @@ def _daraja(bench: Bench) -> Sandbox:
             passkey=secret("daraja_passkey"),
             short_code=short_code,
             approve_after_s=bench.approve_after_s,
-            urls=Urls(validation=f"{hook}/v/{last}", confirmation=f"{hook}/c/{last}"),
+            mishaps=bench.mishaps,
+            urls=Urls(
+                validation=bench.hook("validation", f"{hook}/v/{last}"),
+                confirmation=bench.hook("confirmation", f"{hook}/c/{last}"),
+            ),
             pull=True,
         ),
     )
@@ -125,6 +162,7 @@ def _mtn(bench: Bench) -> Sandbox:
             subscription_key=secret("mtn_subscription_key"),
             users=list(users.values()),
             approve_after_s=bench.approve_after_s,
+            mishaps=bench.mishaps,
         ),
     )
     credentials: dict[str, dict[str, object]] = {
@@ -149,8 +187,11 @@ def _airtel(bench: Bench) -> Sandbox:
         config=AirtelSandboxConfig(
             client_id=secret("airtel_client_id"),
             client_secret=secret("airtel_client_secret"),
-            callback_url=f"{bench.url_of('momo')}/hooks/airtel/{secret('airtel_hook_secret')}",
+            callback_url=bench.hook(
+                "callback", f"{bench.url_of('momo')}/hooks/airtel/{secret('airtel_hook_secret')}"
+            ),
             approve_after_s=bench.approve_after_s,
+            mishaps=bench.mishaps,
         ),
     )
     credentials = {
@@ -176,10 +217,11 @@ def _equity(bench: Bench) -> Sandbox:
             consumer_secret=secret("equity_consumer_secret"),
             account_number=biller.account_number,
             public_key=rsa.public_pem(private_key),
-            ipn_url=f"{bench.url_of('momo')}/hooks/ke/ipn",
+            ipn_url=bench.hook("ipn", f"{bench.url_of('momo')}/hooks/ke/ipn"),
             ipn_username=biller.ipn_username,
             ipn_password=secret("equity_ipn_password"),
             approve_after_s=bench.approve_after_s,
+            mishaps=bench.mishaps,
         ),
     )
     credentials = {
@@ -201,6 +243,7 @@ def _halopesa(bench: Bench) -> Sandbox:
         client_secret=secret("halopesa_client_secret"),
         api_key=secret("halopesa_api_key"),
         approve_after_s=bench.approve_after_s,
+        mishaps=bench.mishaps,
     )
     sandbox = HalopesaSandbox(
         database=bench.database("sandbox_halopesa"),
@@ -231,6 +274,7 @@ def _africastalking(bench: Bench) -> Sandbox:
             dlr_url=_sms_hook(bench, "africastalking/dlr"),
             inbound_url=_sms_hook(bench, "africastalking/inbound"),
             optout_url=_sms_hook(bench, "africastalking/optout"),
+            mishaps=bench.mishaps,
         ),
     )
     credentials = {"username": AFRICASTALKING_USER, "api_key": secret("africastalking_api_key")}
@@ -244,7 +288,9 @@ def _infobip(bench: Bench) -> Sandbox:
         clock=bench.clock,
         entropy=bench.entropy,
         http=bench.http,
-        config=InfobipSandboxConfig(api_key=api_key, inbound_url=_sms_hook(bench, "infobip/inbound")),
+        config=InfobipSandboxConfig(
+            api_key=api_key, inbound_url=_sms_hook(bench, "infobip/inbound"), mishaps=bench.mishaps
+        ),
     )
     return Sandbox(sandbox, infobip_app(sandbox), {"api_key": api_key})
 
@@ -256,13 +302,14 @@ def _pindo(bench: Bench) -> Sandbox:
         clock=bench.clock,
         entropy=bench.entropy,
         http=bench.http,
-        config=PindoSandboxConfig(token=token, dlr_url=_sms_hook(bench, "pindo/dlr")),
+        config=PindoSandboxConfig(token=token, dlr_url=_sms_hook(bench, "pindo/dlr"), mishaps=bench.mishaps),
     )
     return Sandbox(sandbox, pindo_app(sandbox), {"token": token})
 
 
 def _sms_hook(bench: Bench, path: str) -> str:
-    return f"{bench.url_of('mega')}/hooks/{path}/{bench.secret('mega_dlr_secret')}"
+    default = f"{bench.url_of('mega')}/hooks/{path}/{bench.secret('mega_dlr_secret')}"
+    return bench.hook(path.rpartition("/")[2], default)
 
 
 SANDBOXES: Mapping[str, Callable[[Bench], Sandbox]] = {
@@ -274,4 +321,27 @@ SANDBOXES: Mapping[str, Callable[[Bench], Sandbox]] = {
     "africastalking": _africastalking,
     "infobip": _infobip,
     "pindo": _pindo,
+}
+
+# Calls to addresses that a partner registers with the provider; where there are none, requests name theirs.
+HOOKS: Mapping[str, tuple[str, ...]] = {
+    "daraja": ("validation", "confirmation"),
+    "mtn": (),
+    "airtel": ("callback",),
+    "equity": ("ipn",),
+    "halopesa": (),
+    "africastalking": ("dlr", "inbound", "optout"),
+    "infobip": ("inbound",),
+    "pindo": ("dlr",),
+}
+# What `GET /` of each one tells.
+ABOUT: Mapping[str, tuple[ModuleType, ...]] = {
+    "daraja": (daraja, script, mishaps),
+    "mtn": (mtn, mishaps),
+    "airtel": (airtel, script, mishaps),
+    "equity": (equity, script, mishaps),
+    "halopesa": (halopesa, script, mishaps),
+    "africastalking": (africastalking, sms_script, mishaps),
+    "infobip": (infobip, sms_script, mishaps),
+    "pindo": (pindo, sms_script, mishaps),
 }

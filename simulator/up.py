@@ -17,10 +17,12 @@ from backend.kit.errors import Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.m2m.ports import SystemResolver
+from simulator.alone import user_of
 from simulator.banner import banner
 from simulator.faults import Faults
 from simulator.invariants import Verdict
 from simulator.ports import PortError, Ports, Wanted, claim
+from simulator.sandboxes import SANDBOXES
 from simulator.settings import UpSettings
 from simulator.world import World
 
@@ -47,7 +49,8 @@ def run(options: UpOptions) -> int:
     settings = UpSettings()
     logs.configure(as_json=settings.log_json)
     try:
-        data_dir = DataDir(options.data_dir, ("up", *SERVICES), SystemEntropy())
+        users = ("up", *SERVICES, *(user_of(name) for name in SANDBOXES))
+        data_dir = DataDir(options.data_dir, users, SystemEntropy())
         (data_dir.path / CREDENTIALS).unlink(missing_ok=True)
         wanted = Wanted(options.http_port, options.mqtt_port, options.ws_port)
         with claim(data_dir.path, settings.host, wanted) as ports:

@@ -34,7 +34,8 @@ from backend.kit.outbox import Done, Leased, Outbox, Outcome, Outgoing
 from backend.kit.rows import insert_into
 from backend.kit.runtime import Clock
 from simulator.providers import is_loopback
-from simulator.providers.sms_script import ENDS, State, fate_of
+from simulator.providers.mishaps import NONE, Mishaps
+from simulator.providers.sms_script import ENDS, ORDINARY, State, Step, fate_of
 
 HAPPEN, CALL = "happen", "call"
 FORM = "application/x-www-form-urlencoded"
@@ -187,6 +188,7 @@ class Mailroom:
         service: str,
         deliver_after_s: float,
         tell: Tell,
+        mishaps: Mishaps = NONE,
     ):
         self.store = MailStore()
         self._database = database
@@ -194,6 +196,7 @@ class Mailroom:
         self._http = http
         self._deliver_after_s = deliver_after_s
         self._tell = tell
+        self._mishaps = mishaps
         self._dispatcher = Dispatcher(
             outbox=self.store.outbox,
             database=database,
@@ -226,7 +229,7 @@ class Mailroom:
                         {"seq": seq, "state": step.state.value, "told": step.told},
                         due_at_ms=now_ms + int((self._deliver_after_s + step.after_s) * 1000),
                     )
-                    for number, step in enumerate(fate_of(message.number).steps)
+                    for number, step in enumerate(self._steps(message.number, seq))
                 ]
                 self.store.outbox.put(connection, rows, now_ms)
 
@@ -277,10 +280,12 @@ class Mailroom:
         """Whether it is so."""
         return await self._database.read(lambda c: self.store.fact(c, name)) == "1"
 
-    def _put(self, connection: Connection, key: str, call: Call | None) -> None:
+    def _put(self, connection: Connection, key: str, call: Call | None, after_s: float = 0) -> None:
         if call is not None and is_loopback(call.url):
+            now_ms = self._clock.now_ms()
             payload = {"url": call.url, "content_type": call.content_type, "body": call.body.decode()}
-            self.store.outbox.put(connection, [Outgoing(CALL, key, payload)], self._clock.now_ms())
+            row = Outgoing(CALL, key, payload, due_at_ms=now_ms + int(after_s * 1000))
+            self.store.outbox.put(connection, [row], now_ms)
 
     async def _happen(self, row: Leased) -> Outcome:
         seq, state = cast(int, row.payload["seq"]), State(row.payload["state"])
@@ -293,10 +298,23 @@ class Mailroom:
         call = None if sms is None else self._tell(sms, state)
 
         def tell(connection: Connection) -> None:
-            for copy in range(cast(int, row.payload["told"])):
-                self._put(connection, f"{row.key}:{copy}", call)
+            for copy, after_s in enumerate(self._told(sms, row)):
+                self._put(connection, f"{row.key}:{copy}", call, after_s)
 
         return Done(tell)
+
+    def _steps(self, number: str, seq: int) -> Sequence[Step]:
+        """What will happen to a message, by its number and by chance."""
+        fate = fate_of(number)
+        if fate == ORDINARY and self._mishaps.refuses(str(seq)):
+            return (Step(State.UNDELIVERABLE),)
+        return fate.steps
+
+    def _told(self, sms: Sms | None, row: Leased) -> Sequence[float]:
+        """How much later each copy of a report is sent, in seconds."""
+        if sms is not None and fate_of(sms.number) == ORDINARY:
+            return self._mishaps.calls(row.key)
+        return [0.0] * cast(int, row.payload["told"])
 
     async def _call(self, row: Leased) -> Outcome:
         payload = cast("Mapping[str, str]", row.payload)

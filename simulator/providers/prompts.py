@@ -24,7 +24,8 @@ from backend.kit.rows import insert_into, insert_new
 from backend.kit.runtime import Clock, Entropy, token_hex
 from backend.kit.web import JSON
 from simulator.providers import is_loopback
-from simulator.providers.script import Outcome, fate_of
+from simulator.providers.mishaps import NONE, Mishaps
+from simulator.providers.script import ORDINARY, Outcome, fate_of
 
 PENDING, PAID, FAILED = "pending", "paid", "failed"
 DECIDE, CALL = "decide", "call"
@@ -190,6 +191,7 @@ class Prompts:
         receipt: Callable[[], str],
         tell: Tell,
         judge: Judge | None = None,
+        mishaps: Mishaps = NONE,
         handlers: Mapping[str, Handler] | None = None,
     ):
         self.store = PromptStore()
@@ -200,7 +202,8 @@ class Prompts:
         self._approve_after_s = approve_after_s
         self._receipt = receipt
         self._tell = tell
-        self._judge = judge or _scripted
+        self._mishaps = mishaps
+        self._judge = judge or self.scripted
         self._dispatcher = Dispatcher(
             outbox=self.store.outbox,
             database=database,
@@ -290,21 +293,32 @@ class Prompts:
 
     def tell(self, connection: Connection, prompt: Prompt, calls: Sequence[Call]) -> None:
         """Put the calls about a settled prompt, as often and as late as its payer's fate says."""
-        fate = fate_of(prompt.payer)
         now_ms = self._clock.now_ms()
-        due_at_ms = now_ms + int(fate.told_after_s * 1000)
         rows = [
             Outgoing(
                 CALL,
                 f"{prompt.id}:{number}:{copy}",
                 {"url": call.url, "body": call.body, "headers": call.headers},
-                due_at_ms=due_at_ms,
+                due_at_ms=now_ms + int(after_s * 1000),
             )
             for number, call in enumerate(calls)
             if is_loopback(call.url)
-            for copy in range(fate.notices if call.notice else fate.callbacks)
+            for copy, after_s in enumerate(self._told(prompt, call, number))
         ]
         self.store.outbox.put(connection, rows, now_ms)
+
+    def scripted(self, _: Connection, prompt: Prompt) -> Outcome:
+        """What a customer does by his number, and by chance."""
+        fate = fate_of(prompt.payer)
+        says_no = fate == ORDINARY and self._mishaps.refuses(prompt.id)
+        return Outcome.REFUSES if says_no else fate.outcome
+
+    def _told(self, prompt: Prompt, call: Call, number: int) -> Sequence[float]:
+        """How much later each copy of a call is made, in seconds."""
+        fate = fate_of(prompt.payer)
+        if fate == ORDINARY:
+            return self._mishaps.calls(f"{prompt.id}:{number}")
+        return [fate.told_after_s] * (fate.notices if call.notice else fate.callbacks)
 
     async def _decide(self, row: Leased) -> RowOutcome:
         def settle(connection: Connection) -> None:
@@ -327,7 +341,3 @@ class Prompts:
         except BackendError:
             return Done()  # told once, never repeated
         return Done()
-
-
-def _scripted(_: Connection, prompt: Prompt) -> Outcome:
-    return fate_of(prompt.payer).outcome

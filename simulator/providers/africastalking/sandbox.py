@@ -10,6 +10,7 @@ from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy, iso, token_hex
 from simulator.providers import is_loopback
 from simulator.providers.mailroom import FORM, Call, Mail, Mailroom, Sms
+from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.sms_script import State
 
 # What a report calls the state, and why it failed.
@@ -32,6 +33,7 @@ class AfricasTalkingConfig:
     inbound_url: str | None = field(repr=False, default=None)
     optout_url: str | None = field(repr=False, default=None)
     deliver_after_s: float = 0.1
+    mishaps: Mishaps = NONE
     sender_ids: frozenset[str] | None = None  # None: any
 
 
@@ -59,6 +61,7 @@ class AfricasTalkingSandbox:
             http=http,
             service="sandbox-africastalking",
             deliver_after_s=config.deliver_after_s,
+            mishaps=config.mishaps,
             tell=self._tell,
         )
 

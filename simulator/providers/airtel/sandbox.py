@@ -16,6 +16,7 @@ from backend.kit import rsa
 from backend.kit.database import Database
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
+from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.prompts import FAILED, PAID, Call, Prompt, Prompts, details
 from simulator.providers.script import Outcome
 
@@ -43,6 +44,7 @@ class AirtelSandboxConfig:
     country: str = "UG"
     currency: str = "UGX"
     approve_after_s: float = 0.2
+    mishaps: Mishaps = NONE
 
 
 class AirtelSandbox:
@@ -68,6 +70,7 @@ class AirtelSandbox:
             http=http,
             service="sandbox-airtel",
             approve_after_s=config.approve_after_s,
+            mishaps=config.mishaps,
             receipt=self._receipt,
             tell=self._tell,
         )

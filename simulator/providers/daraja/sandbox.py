@@ -16,8 +16,9 @@ from backend.kit.outbox import Done, Leased, Outgoing
 from backend.kit.outbox import Outcome as RowOutcome
 from backend.kit.runtime import Clock, Entropy, uuid4
 from backend.kit.web import JSON
+from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.prompts import PENDING, Call, Prompt, Prompts, details
-from simulator.providers.script import Outcome, fate_of
+from simulator.providers.script import Outcome
 
 EAT = timezone(timedelta(hours=3))
 TOKEN_LIFE_S = 3599
@@ -58,6 +59,7 @@ class DarajaSandboxConfig:
     passkey: str = field(repr=False)
     short_code: str = "174379"
     approve_after_s: float = 0.2
+    mishaps: Mishaps = NONE
     external_validation: bool = True
     urls: Urls | None = field(repr=False, default=None)
     pull: bool = False
@@ -87,6 +89,7 @@ class DarajaSandbox:
             http=http,
             service="sandbox-daraja",
             approve_after_s=config.approve_after_s,
+            mishaps=config.mishaps,
             receipt=self._receipt,
             tell=self._tell,
             judge=self._judge,
@@ -176,7 +179,7 @@ class DarajaSandbox:
         return uuid4(self._entropy)[4:]
 
     def _judge(self, connection: Connection, prompt: Prompt) -> Outcome:
-        outcome = fate_of(prompt.payer).outcome
+        outcome = self.prompts.scripted(connection, prompt)
         since_ms = prompt.created_at_ms - SAME_AGAIN_MS
         paid = self._store.of_payer(connection, prompt.payer, "paid", since_ms)
         again = any(each.amount == prompt.amount and not each.detail("c2b") for each in paid)

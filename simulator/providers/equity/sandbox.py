@@ -12,6 +12,7 @@ from backend.kit import rsa
 from backend.kit.database import Database
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
+from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.prompts import Call, Prompt, Prompts, details
 from simulator.providers.script import Outcome
 
@@ -40,6 +41,7 @@ class EquitySandboxConfig:
     ipn_username: str = ""
     ipn_password: str = field(repr=False, default="")
     approve_after_s: float = 0.2
+    mishaps: Mishaps = NONE
 
 
 class EquitySandbox:
@@ -66,6 +68,7 @@ class EquitySandbox:
             http=http,
             service="sandbox-equity",
             approve_after_s=config.approve_after_s,
+            mishaps=config.mishaps,
             receipt=self._receipt,
             tell=self._tell,
         )

@@ -12,6 +12,7 @@ from backend.kit import rsa
 from backend.kit.database import Database
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
+from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.prompts import Call, Prompt, Prompts
 from simulator.providers.script import Outcome
 
@@ -37,6 +38,7 @@ class HalopesaSandboxConfig:
     client_secret: str = field(repr=False)
     api_key: str = field(repr=False)
     approve_after_s: float = 0.2
+    mishaps: Mishaps = NONE
 
 
 class HalopesaSandbox:
@@ -61,6 +63,7 @@ class HalopesaSandbox:
             http=http,
             service="sandbox-halopesa",
             approve_after_s=config.approve_after_s,
+            mishaps=config.mishaps,
             receipt=self._receipt,
             tell=self._tell,
         )

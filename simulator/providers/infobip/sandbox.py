@@ -14,6 +14,7 @@ from backend.kit.web import JSON
 from backend.mega.segments import count
 from simulator.providers import is_loopback
 from simulator.providers.mailroom import Call, Mail, Mailroom, Sms
+from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.sms_script import ENDS, State
 
 Json = dict[str, object]
@@ -42,6 +43,7 @@ class InfobipSandboxConfig:
     api_key: str = field(repr=False)
     inbound_url: str = field(repr=False, default="")
     deliver_after_s: float = 0.1
+    mishaps: Mishaps = NONE
 
 
 class InfobipSandbox:
@@ -67,6 +69,7 @@ class InfobipSandbox:
             http=http,
             service="sandbox-infobip",
             deliver_after_s=config.deliver_after_s,
+            mishaps=config.mishaps,
             tell=self._tell,
         )
 

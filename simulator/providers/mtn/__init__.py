@@ -4,6 +4,12 @@
     POST /collection/token/ · POST /collection/v1_0/requesttopay · GET /collection/v1_0/requesttopay/{ref}
     GET /collection/v1_0/account/balance · GET /collection/v1_0/accountholder/msisdn/{m}/active
 
-The customer decides by himself after `approve_after_s`; what he decides stands in OUTCOMES, by his number.
-The decision is an outbox row, and so is the one callback: both outlive the process.
+The customer decides by himself after `approve_after_s`, by his number, and pays unless it is one of these,
+which are the provider's own. The decision is an outbox row, and so is the callback: both outlive the process.
+
+    taken, then failed: 46733123450 internal error     451 rejected     452 expired     455 no such payer
+                                456 payee not allowed   463 could not perform the transaction
+    46733123453 never decides      46733123454 decides 30 s later
+    refused when asked: 46733123457 NOT_ALLOWED     458 target environment     459 callback host
+                                460 currency     461 internal     464 transfer type: HTTP 500     462 HTTP 503
 """

@@ -15,6 +15,7 @@ from backend.kit.http import HttpClient
 from backend.kit.outbox import Done, Leased, Outcome, Outgoing
 from backend.kit.runtime import Clock, Entropy, token_hex
 from backend.kit.web import JSON
+from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.mtn.store import FAILED, PENDING, SUCCESSFUL, ApiUser, Collection, MtnStore
 
 CURRENCIES = {"mtnuganda": "UGX", "mtnrwanda": "RWF", "sandbox": "EUR"}
@@ -44,7 +45,8 @@ OUTCOMES = {
 }
 ONGOING = "46733123453"  # never decides
 DELAYED = "46733123454"
-BARE_REASONS = frozenset(("APPROVAL_REJECTED", "EXPIRED"))  # sent as a string; the others as an object
+REFUSED = "APPROVAL_REJECTED"
+BARE_REASONS = frozenset((REFUSED, "EXPIRED"))  # sent as a string; the others as an object
 
 
 class MtnError(BackendError):
@@ -63,6 +65,7 @@ class MtnSandboxConfig:
     subscription_key: str = field(repr=False)
     users: Sequence[ApiUser] = field(repr=False, default=())
     approve_after_s: float = 0.2
+    mishaps: Mishaps = NONE
 
 
 class MtnSandbox:
@@ -98,7 +101,7 @@ class MtnSandbox:
         def work(connection: Connection) -> None:
             self._store.metadata.create_all(connection)
             for user in self._config.users:
-                self._store.add_user(connection, user)
+                self._store.set_user(connection, user)
 
         await self._database.write(work)
         await self._dispatcher.start()
@@ -191,7 +194,7 @@ class MtnSandbox:
             collection = self._store.collection(connection, row.key)
             if collection is None or collection.status != PENDING:
                 return
-            reason = OUTCOMES.get(collection.payer)
+            reason = self._refusal(collection)
             tx = int.from_bytes(self._entropy.token_bytes(6), "big")
             self._store.settle(
                 connection,
@@ -200,13 +203,26 @@ class MtnSandbox:
                 reason=reason,
                 financial_transaction_id=None if reason else str(10**15 + tx),
             )
-            if collection.callback_url:
-                self._store.outbox.put(connection, [Outgoing(CALLBACK, row.key, {})], self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            callbacks = [
+                Outgoing(CALLBACK, f"{row.key}:{copy}", {}, due_at_ms=now_ms + int(after_s * 1000))
+                for copy, after_s in enumerate(self._config.mishaps.calls(row.key))
+                if collection.callback_url
+            ]
+            self._store.outbox.put(connection, callbacks, now_ms)
 
         return Done(settle)
 
+    def _refusal(self, collection: Collection) -> str | None:
+        """Why a customer does not pay, by his number or by chance."""
+        by_number = OUTCOMES.get(collection.payer)
+        if by_number is None and self._config.mishaps.refuses(collection.reference_id):
+            return REFUSED
+        return by_number
+
     async def _call_back(self, row: Leased) -> Outcome:
-        collection = await self._database.read(lambda c: self._store.collection(c, row.key))
+        reference_id, _, _ = row.key.partition(":")
+        collection = await self._database.read(lambda c: self._store.collection(c, reference_id))
         if collection is not None:
             try:
                 await self._http.request(

@@ -82,6 +82,12 @@ class MtnStore:
         """Whether it is new."""
         return self._added(connection, self.users, asdict(user))
 
+    def set_user(self, connection: Connection, user: ApiUser) -> None:
+        """Add it, or make the one that is there like it: its callback host may have moved."""
+        if not self.add_user(connection, user):
+            statement = update(self.users).where(self.users.c.api_user == user.api_user)
+            connection.execute(statement.values(callback_host=user.callback_host, api_key=user.api_key))
+
     def user(self, connection: Connection, api_user: str) -> ApiUser | None:
         """An API user by its id."""
         statement = select(self.users).where(self.users.c.api_user == api_user)

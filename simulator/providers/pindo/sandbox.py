@@ -13,6 +13,7 @@ from backend.kit.runtime import Clock, Entropy, token_hex
 from backend.kit.web import JSON
 from simulator.providers import is_loopback
 from simulator.providers.mailroom import Call, Mailroom, Sms
+from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.sms_script import State
 
 WORDS = {
@@ -30,6 +31,7 @@ class PindoSandboxConfig:
     token: str = field(repr=False)
     dlr_url: str = field(repr=False, default="")
     deliver_after_s: float = 0.1
+    mishaps: Mishaps = NONE
 
 
 class PindoSandbox:
@@ -55,6 +57,7 @@ class PindoSandbox:
             http=http,
             service="sandbox-pindo",
             deliver_after_s=config.deliver_after_s,
+            mishaps=config.mishaps,
             tell=self._tell,
         )
 
