@@ -50,7 +50,7 @@ def ours(sandbox):
     return AfricasTalkingProvider(OurConfig(sandbox.url, "payg", "key"), http=sandbox.http)
 
 
-async def test_row_98_the_africastalking_client_sends(sandbox, theirs):
+async def test_checklist_98_the_africastalking_client_sends(sandbox, theirs):
     answer = await asyncio.to_thread(theirs.send, "Hello", ["+256772123456", "+256700000033"], "PAYG")
     data = answer["SMSMessageData"]
     assert data["Message"] == "Sent to 1/2 Total Cost: KES 0.8000"

@@ -90,7 +90,7 @@ def request_of(url=None, to=NUMBER, text="Your token"):
     return SmsRequest(messages=[message])
 
 
-async def test_row_98_the_infobip_client_sends_and_reads_logs_and_reports(sandbox):
+async def test_checklist_98_the_infobip_client_sends_and_reads_logs_and_reports(sandbox):
     client = theirs(sandbox)
     response = await asyncio.to_thread(client.send_sms_messages, request_of(text="ж" * 71))
     (message,) = response.messages

@@ -13,7 +13,7 @@ async def write(up: Up, device: Json, text: str) -> None:
     assert status == 201, body
 
 
-async def test_row_96_paying_by_sms_lights_the_lamp(tmp_path: Path) -> None:
+async def test_checklist_96_paying_by_sms_lights_the_lamp(tmp_path: Path) -> None:
     async with running(tmp_path / "data") as up:
         for device in up.credentials["devices"]:
             reference, price = device["account_reference"], device["price_per_day_subunit"] // 100

@@ -32,7 +32,7 @@ async def sent(http, **more):
     return await answer.json()
 
 
-async def test_row_95_api_send_and_its_status(http):
+async def test_checklist_95_api_send_and_its_status(http):
     first = await sent(http, reference="r1", sender_id="PAYG", priority="high")
     assert first == {
         "message_id": first["message_id"],
@@ -135,7 +135,7 @@ async def test_a_market_sees_nothing_of_another(http):
     assert (await http.mega.audit()).messages_by_status == {"sent": 1}
 
 
-async def test_row_97_dlr_callback_by_our_id_and_by_the_providers(http):
+async def test_checklist_97_dlr_callback_by_our_id_and_by_the_providers(http):
     message = await sent(http)
     early = {"message_id": message["message_id"], "status": "delivered"}
     await settled(http.mega)
@@ -171,7 +171,7 @@ INBOUND = {
 }
 
 
-async def test_row_96_create_inbound_keeps_a_message_once(http):
+async def test_checklist_96_create_inbound_keeps_a_message_once(http):
     answers = [await http.post("/shortmessages/create_inbound", json=INBOUND, headers=KEY) for _ in range(3)]
     bodies = [await answer.json() for answer in answers]
     assert [answer.status for answer in answers] == [201] * 3
@@ -200,7 +200,7 @@ V2 = {"smsCount": 1, "error": {"groupId": 0, "groupName": "Ok", "id": 0, "name":
 
 
 @pytest.mark.parametrize("shape", [V3, V2])
-async def test_row_97_infobip_reports_of_both_shapes(http, shape):
+async def test_checklist_97_infobip_reports_of_both_shapes(http, shape):
     messages = [await sent(http, to=f"+25472212345{n}") for n in range(4)]
     await settled(http.mega, times=4)
     ids = {

@@ -146,7 +146,7 @@ async def test_retry_after_is_kept(build, clock):
     await mega.stop()
 
 
-async def test_row_98_rwanda_falls_back_to_pindo_when_africastalking_is_away(build, clock):
+async def test_checklist_98_rwanda_falls_back_to_pindo_when_africastalking_is_away(build, clock):
     africastalking = ProviderFake(*[Unreachable("no connection")] * ATTEMPTS)
     pindo = ProviderFake(Accepted("out_sms_1", "sent"))
     mega = build({"africastalking": africastalking, "pindo": pindo})
@@ -169,7 +169,7 @@ async def test_row_98_rwanda_falls_back_to_pindo_when_africastalking_is_away(bui
         (UGANDA, Refused("CouldNotRoute", elsewhere=True), "failed", 0),
     ],
 )
-async def test_row_98_a_refusal_of_the_providers_own_goes_to_the_next_one(
+async def test_checklist_98_a_refusal_of_the_providers_own_goes_to_the_next_one(
     build, to, refused, status, pindo_sends
 ):
     pindo = ProviderFake()

@@ -114,11 +114,11 @@ async def desk(build, clock):
     await mega.stop()
 
 
-async def test_row_96_bal_answers_days_and_balance(desk):
+async def test_checklist_96_bal_answers_days_and_balance(desk):
     assert await desk.write("bal", rows=2) == ["Account 254543: 3 days left, balance UGX 1,200."]
 
 
-async def test_row_96_token_repeats_the_last_tokens_digits(desk):
+async def test_checklist_96_token_repeats_the_last_tokens_digits(desk):
     assert await desk.write(" Token. ", rows=2) == [
         "Account 254543, type this on the keypad: *00 427 443 49#"
     ]
@@ -126,7 +126,7 @@ async def test_row_96_token_repeats_the_last_tokens_digits(desk):
     assert (await desk.write("TOKEN", rows=2))[-1] == "Account 254543 has no token yet."
 
 
-async def test_row_96_pay_starts_a_payment_once(desk):
+async def test_checklist_96_pay_starts_a_payment_once(desk):
     answers = await desk.write("PAY 5000", rows=2)
     assert answers == ["Confirm UGX 5,000 for account 254543 with your PIN. Your token comes by SMS."]
     ((key, payment),) = desk.momo.paid.items()

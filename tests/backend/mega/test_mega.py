@@ -204,7 +204,7 @@ async def test_killed_while_the_provider_answers_it_is_sent_at_the_next_start(da
         ("46733123450", None, None),
     ],
 )
-async def test_row_98_routing_fails_closed(build, to, market, sender):
+async def test_checklist_98_routing_fails_closed(build, to, market, sender):
     provider = ProviderFake()
     mega = build(provider)
     await mega.start()
@@ -286,7 +286,7 @@ async def http(database, clock, entropy):
         (KEY, {**GOOD, "unknown": 1}, 202, None),
     ],
 )
-async def test_row_95_send_short_message_with_bad_input(http, headers, body, status, error):
+async def test_checklist_95_send_short_message_with_bad_input(http, headers, body, status, error):
     sent = {"data": body} if isinstance(body, bytes) else {"json": body}
     answer = await http.post("/send_short_message", headers=headers, **sent)
     assert answer.status == status
@@ -297,7 +297,7 @@ async def test_row_95_send_short_message_with_bad_input(http, headers, body, sta
         assert (await http.mega.audit()).messages_by_status == {}
 
 
-async def test_row_97_update_dlr(http):
+async def test_checklist_97_update_dlr(http):
     queued = await http.mega.send(to="256772123456", text="x")
     await settled(http.mega)
     base = {"provider": "africastalking", "provider_message_id": "id-1", "done_at": "2025-12-01T10:30:00Z"}

@@ -141,14 +141,14 @@ async def copies(mega, number):
         ("250700000041", "unknown", {"africastalking": 1}),
     ],
 )
-async def test_row_98_every_script_ends_as_it_should_and_nothing_is_sent_twice(
+async def test_checklist_98_every_script_ends_as_it_should_and_nothing_is_sent_twice(
     site, number, status, copies_at
 ):
     await ends(site, number, status, seconds=1 if number[-3:] in ("041", "042", "043") else 0)
     assert await copies(site, number) == Counter(copies_at)
 
 
-async def test_row_98_rwanda_goes_through_pindo_when_africastalking_has_gone(site, http_client):
+async def test_checklist_98_rwanda_goes_through_pindo_when_africastalking_has_gone(site, http_client):
     at = site._delivery._providers["africastalking"]
     at._config = AfricasTalkingConfig(f"http://127.0.0.1:{unused_port()}", "payg", "key")
     row = await ends(site, "250788123456", "delivered", seconds=1)
@@ -169,7 +169,7 @@ async def test_a_report_in_the_wrong_order_does_not_regress(site):
     assert (await site.status(row.id)).status == "delivered"
 
 
-async def test_row_96_a_customer_who_writes_bal_is_answered(site):
+async def test_checklist_96_a_customer_who_writes_bal_is_answered(site):
     await site.sandboxes["infobip"].inbound(sender="254722123456", to="8008", text="Bal")
 
     async def answered():

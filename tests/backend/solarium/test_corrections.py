@@ -145,7 +145,9 @@ async def test_a_statement_of_a_time(http: TestClient, service: Solarium, clock:
     assert (await call(http, "GET", path))[0] == 400
 
 
-async def test_row_116_suspense_of_another_market_is_not_found(http: TestClient, service: Solarium) -> None:
+async def test_checklist_116_suspense_of_another_market_is_not_found(
+    http: TestClient, service: Solarium
+) -> None:
     payment_id = await suspended(http, service)
     await service.install_key("ke", client="kenya", markets=["KE"])
     assert (await call(http, "GET", "/v1/suspense", key="ke"))[1]["payments"] == []

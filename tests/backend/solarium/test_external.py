@@ -42,7 +42,7 @@ async def token(http: TestClient) -> str:
     return body["access_token"]
 
 
-async def test_row_36_credentials_give_an_access_token(http: TestClient) -> None:
+async def test_checklist_36_credentials_give_an_access_token(http: TestClient) -> None:
     status, body = await post(http, TOKEN, CREDENTIALS)
     assert status == 200
     assert (body["token_type"], body["expires_in"]) == ("Bearer", 3600)
@@ -63,25 +63,25 @@ async def test_row_36_credentials_give_an_access_token(http: TestClient) -> None
         "text",
     ],
 )
-async def test_row_37_missing_credentials_are_401(http: TestClient, body: object) -> None:
+async def test_checklist_37_missing_credentials_are_401(http: TestClient, body: object) -> None:
     assert await post(http, TOKEN, body) == (401, REQUIRED)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 60_000])
-async def test_row_37_a_body_that_is_no_json_has_no_credentials(http: TestClient, data: bytes) -> None:
+async def test_checklist_37_a_body_that_is_no_json_has_no_credentials(http: TestClient, data: bytes) -> None:
     async with http.post(TOKEN, data=data) as answer:
         assert (answer.status, await answer.json()) == (401, REQUIRED)
 
 
 @pytest.mark.parametrize(("client", "secret"), [("shop", "wrong"), ("nobody", "shop-secret")])
-async def test_row_38_invalid_credentials_are_401(http: TestClient, client: str, secret: str) -> None:
+async def test_checklist_38_invalid_credentials_are_401(http: TestClient, client: str, secret: str) -> None:
     status, body = await post(http, TOKEN, {"client_id": client, "client_secret": secret})
     assert status == 401
     assert body["error"] == "invalid_client"
     assert body["error_description"]
 
 
-async def test_row_39_any_other_method_is_405(http: TestClient) -> None:
+async def test_checklist_39_any_other_method_is_405(http: TestClient) -> None:
     for path in PATHS:
         for method in ("GET", "OPTIONS", "PUT", "DELETE", "PATCH", "HEAD"):
             async with http.request(method, path) as answer:
@@ -93,7 +93,9 @@ async def test_row_39_any_other_method_is_405(http: TestClient) -> None:
                 assert text == f'{{"Message":"{message}"}}'
 
 
-async def test_row_40_a_simulation_moves_nothing(http: TestClient, service: Solarium, token: str) -> None:
+async def test_checklist_40_a_simulation_moves_nothing(
+    http: TestClient, service: Solarium, token: str
+) -> None:
     status, body = await post(http, SIMULATION, SIMULATED, token)
     assert status == 200
     assert body["validation_id"].startswith("sim_")
@@ -117,7 +119,7 @@ STATUSES: list[tuple[dict[str, object], int, str]] = [
 
 
 @pytest.mark.parametrize(("path", "body"), [(SIMULATION, SIMULATED), (EXECUTION, EXECUTED)])
-async def test_row_40_business_answers_are_the_four_statuses(
+async def test_checklist_40_business_answers_are_the_four_statuses(
     http: TestClient, service: Solarium, token: str, path: str, body: dict[str, object]
 ) -> None:
     for changes, status, text in STATUSES:
@@ -125,7 +127,7 @@ async def test_row_40_business_answers_are_the_four_statuses(
     assert (await service.audit()).payments == 0
 
 
-async def test_row_41_an_execution_is_a_payment_like_any_other(
+async def test_checklist_41_an_execution_is_a_payment_like_any_other(
     http: TestClient, service: Solarium, partners: FakePartners, token: str
 ) -> None:
     _, simulated = await post(http, SIMULATION, SIMULATED, token)
@@ -140,7 +142,7 @@ async def test_row_41_an_execution_is_a_payment_like_any_other(
     assert (audit.payments, audit.days_sold, audit.sound) == (1, 10, True)
 
 
-async def test_row_41_executing_a_validation_again_pays_nothing_twice(
+async def test_checklist_41_executing_a_validation_again_pays_nothing_twice(
     http: TestClient, service: Solarium, token: str
 ) -> None:
     _, simulated = await post(http, SIMULATION, SIMULATED, token)
@@ -183,7 +185,7 @@ async def test_resolutions_10_a_wrong_validation_is_400(
     assert (await service.audit()).payments == 0
 
 
-async def test_row_116_a_client_of_another_market_finds_nothing_and_pays_nothing(
+async def test_checklist_116_a_client_of_another_market_finds_nothing_and_pays_nothing(
     http: TestClient, service: Solarium
 ) -> None:
     await service.install_client("kenyan", "kenyan-secret", markets=["KE"])
@@ -201,7 +203,7 @@ async def test_row_116_a_client_of_another_market_finds_nothing_and_pays_nothing
 
 @pytest.mark.parametrize("path", [SIMULATION, EXECUTION])
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic c2hvcDpz"])
-async def test_row_42_no_bearer_token_is_401(http: TestClient, path: str, header: str | None) -> None:
+async def test_checklist_42_no_bearer_token_is_401(http: TestClient, path: str, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}
     async with http.post(path, json=EXECUTED, headers=headers) as answer:
         assert answer.status == 401
@@ -215,7 +217,7 @@ NOT_FOUND = {"error": "invalid_token", "error_description": "Token not found or 
 
 
 @pytest.mark.parametrize("path", [SIMULATION, EXECUTION])
-async def test_row_43_a_bad_or_expired_token_is_401(
+async def test_checklist_43_a_bad_or_expired_token_is_401(
     http: TestClient, clock: ManualClock, token: str, path: str
 ) -> None:
     assert await post(http, path, EXECUTED, "wrong") == (401, NOT_FOUND)
@@ -232,14 +234,14 @@ ABSENT = (
 )
 
 
-async def test_row_45_what_the_probe_did_not_find_is_404(http: TestClient) -> None:
+async def test_checklist_45_what_the_probe_did_not_find_is_404(http: TestClient) -> None:
     for path in ABSENT:
         for method in ("GET", "POST"):
             async with http.request(method, path) as answer:
                 assert answer.status == 404, (method, path)
 
 
-async def test_row_46_over_100_requests_a_second_are_429(
+async def test_checklist_46_over_100_requests_a_second_are_429(
     http: TestClient, service: Solarium, clock: ManualClock, token: str
 ) -> None:
     clock.advance(1)
@@ -257,7 +259,7 @@ async def test_row_46_over_100_requests_a_second_are_429(
     assert (await post(http, SIMULATION, SIMULATED, token))[0] == 200
 
 
-async def test_row_46_guessing_credentials_is_limited_too(http: TestClient) -> None:
+async def test_checklist_46_guessing_credentials_is_limited_too(http: TestClient) -> None:
     wrong = {"client_id": "shop", "client_secret": "wrong"}
     statuses = [(await post(http, TOKEN, wrong))[0] for _ in range(101)]
     assert statuses == [401] * 100 + [429]
@@ -271,7 +273,7 @@ async def test_resolutions_9_the_momo_path_is_not_limited(http: TestClient) -> N
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_rows_46_47_headers_of_the_external_api(http: TestClient, path: str) -> None:
+async def test_checklist_46_47_headers_of_the_external_api(http: TestClient, path: str) -> None:
     async with http.post(path, json={}) as answer:
         assert answer.headers["RateLimit-Policy"] == "100;w=1"
         assert answer.headers["Cache-Control"] == "no-store"

@@ -34,7 +34,9 @@ async def serials(http: TestClient) -> list[str]:
     return [each["serial"] for each in page["devices"] if each["state"] != "paired"]
 
 
-async def test_row_94_a_shipment_is_loaded_with_its_secrets(http: TestClient, partners: FakePartners) -> None:
+async def test_checklist_94_a_shipment_is_loaded_with_its_secrets(
+    http: TestClient, partners: FakePartners
+) -> None:
     content = DEVICES + f"D1,UG,{SECRET},,\r\n\nD2,UG,{SECRET * 2},openpaygo,123456789\n"
     report = {"dry_run": True, "rows": 2, "imported": 0, "errors": []}
     assert await load(http, "devices", content, "?dry_run=true") == (200, report)
@@ -123,7 +125,7 @@ async def test_a_file_that_can_not_be_read_is_422(http: TestClient, number: int)
     assert await serials(http) == []
 
 
-async def test_row_116_another_market_s_rows_are_refused(http: TestClient, service: Solarium) -> None:
+async def test_checklist_116_another_market_s_rows_are_refused(http: TestClient, service: Solarium) -> None:
     await service.install_key("ke", client="kenya", markets=["KE"])
     assert (await call(http, "POST", "/v1/plans", PLAN))[0] == 201
     for kind, content in (("devices", DEVICES + f"D1,UG,{SECRET},,\n"), ("accounts", ACCOUNTS + ADA)):

@@ -33,7 +33,7 @@ async def stored_payments(database: Database) -> list[Any]:
     return await database.read(read)
 
 
-async def test_row_25_a_known_reference_is_ok_with_the_customer_name(http: TestClient) -> None:
+async def test_checklist_25_a_known_reference_is_ok_with_the_customer_name(http: TestClient) -> None:
     assert await validated(http) == (200, '{"status":"ok","customer_name":"John Doe"}')
 
 
@@ -46,13 +46,13 @@ async def test_row_25_a_known_reference_is_ok_with_the_customer_name(http: TestC
         (None, '{"status":"ok","customer_name":"John Doe"}'),
     ],
 )
-async def test_row_24_additional_fields_say_whether_the_name_is_told(
+async def test_checklist_24_additional_fields_say_whether_the_name_is_told(
     http: TestClient, fields: list[str] | None, text: str
 ) -> None:
     assert await validated(http, additional_fields=fields) == (200, text)
 
 
-async def test_row_29_an_account_without_a_customer_name(http: TestClient, service: Solarium) -> None:
+async def test_checklist_29_an_account_without_a_customer_name(http: TestClient, service: Solarium) -> None:
     await service.register_accounts([account("1", customer_name=None)])
     assert await validated(http, reference="1") == (200, '{"status":"ok"}')
 
@@ -68,7 +68,7 @@ async def test_row_29_an_account_without_a_customer_name(http: TestClient, servi
         (2**63 - 1, (412, '{"status":"amount_too_high"}')),
     ],
 )
-async def test_rows_26_27_the_amount_buys_between_min_and_max_days(
+async def test_checklist_26_27_the_amount_buys_between_min_and_max_days(
     http: TestClient, amount: int, answer: tuple[int, str]
 ) -> None:
     assert await validated(http, amount_subunit=amount) == answer
@@ -83,13 +83,13 @@ async def test_rows_26_27_the_amount_buys_between_min_and_max_days(
         {"provider_key": "ug_airtel_money"},
     ],
 )
-async def test_row_28_what_does_not_fit_an_account_is_not_found(
+async def test_checklist_28_what_does_not_fit_an_account_is_not_found(
     http: TestClient, changes: dict[str, object]
 ) -> None:
     assert await validated(http, **changes) == (404, '{"status":"reference_not_found"}')
 
 
-async def test_row_32_a_new_payment_is_stored_with_all_its_fields(
+async def test_checklist_32_a_new_payment_is_stored_with_all_its_fields(
     http: TestClient, database: Database
 ) -> None:
     extras = {
@@ -115,7 +115,7 @@ async def test_row_32_a_new_payment_is_stored_with_all_its_fields(
     assert row["outcome"] == "credited"
 
 
-async def test_row_33_a_duplicate_is_409_and_books_nothing(http: TestClient, service: Solarium) -> None:
+async def test_checklist_33_a_duplicate_is_409_and_books_nothing(http: TestClient, service: Solarium) -> None:
     assert await post(http, "/confirm_payment", payment()) == (200, "")
     before = await service.audit()
     assert await post(http, "/confirm_payment", payment()) == (409, "")
@@ -124,7 +124,7 @@ async def test_row_33_a_duplicate_is_409_and_books_nothing(http: TestClient, ser
     assert (after.payments, after.ledger_transactions, after.days_sold) == (1, 1, before.days_sold)
 
 
-async def test_row_31_the_same_tx_of_another_provider_is_another_payment(
+async def test_checklist_31_the_same_tx_of_another_provider_is_another_payment(
     http: TestClient, service: Solarium
 ) -> None:
     assert await post(http, "/confirm_payment", payment()) == (200, "")
@@ -132,7 +132,7 @@ async def test_row_31_the_same_tx_of_another_provider_is_another_payment(
     assert (await service.audit()).payments == 2
 
 
-async def test_row_33_of_concurrent_confirms_of_one_key_exactly_one_is_new(
+async def test_checklist_33_of_concurrent_confirms_of_one_key_exactly_one_is_new(
     http: TestClient, service: Solarium
 ) -> None:
     answers = await asyncio.gather(*(post(http, "/confirm_payment", payment()) for _ in range(40)))
@@ -146,7 +146,7 @@ async def test_row_33_of_concurrent_confirms_of_one_key_exactly_one_is_new(
     "changes",
     [{"reference": "999999"}, {"currency": "KES"}, {"provider_key": "ug_airtel_money"}],
 )
-async def test_row_34_money_for_an_unknown_reference_goes_to_suspense(
+async def test_checklist_34_money_for_an_unknown_reference_goes_to_suspense(
     http: TestClient, service: Solarium, database: Database, changes: dict[str, object]
 ) -> None:
     assert await post(http, "/confirm_payment", payment(**changes)) == (200, "")
@@ -194,7 +194,7 @@ async def test_a_key_of_another_market_is_403(http: TestClient, service: Solariu
     assert (await service.audit()).payments == 0
 
 
-async def test_row_100_two_keys_are_valid_at_once(http: TestClient, service: Solarium) -> None:
+async def test_checklist_100_two_keys_are_valid_at_once(http: TestClient, service: Solarium) -> None:
     await service.install_key("next-key", client="momo", markets=["UG"])
     for key in (API_KEY, "next-key"):
         assert (await post(http, "/validate_payment", ASKED, **{"API-KEY": key}))[0] == 200
@@ -250,7 +250,7 @@ BAD_FIELDS: list[dict[str, object]] = [
 ]
 
 
-async def test_row_30_a_field_that_does_not_fit_is_400_with_no_body(
+async def test_checklist_30_a_field_that_does_not_fit_is_400_with_no_body(
     http: TestClient, service: Solarium
 ) -> None:
     for changes in BAD_FIELDS:
@@ -258,7 +258,9 @@ async def test_row_30_a_field_that_does_not_fit_is_400_with_no_body(
     assert (await service.audit()).payments == 0
 
 
-async def test_row_30_a_required_field_that_is_missing_is_400(http: TestClient, service: Solarium) -> None:
+async def test_checklist_30_a_required_field_that_is_missing_is_400(
+    http: TestClient, service: Solarium
+) -> None:
     for name in payment():
         body = payment()
         del body[name]
@@ -266,7 +268,7 @@ async def test_row_30_a_required_field_that_is_missing_is_400(http: TestClient, 
     assert (await service.audit()).payments == 0
 
 
-async def test_row_24_validate_names_the_field(http: TestClient) -> None:
+async def test_checklist_24_validate_names_the_field(http: TestClient) -> None:
     status, text = await post(http, "/validate_payment", {"reference": 5, **UG})
     assert status == 400
     assert text == '{"errors":[{"field":"reference","message":"Expected `str`, got `int`"}]}'
@@ -301,7 +303,7 @@ async def test_other_methods_are_405(http: TestClient) -> None:
                 assert (answer.status, answer.headers["Allow"]) == (405, "POST"), (path, method)
 
 
-async def test_row_47_security_headers_are_on_every_answer(http: TestClient) -> None:
+async def test_checklist_47_security_headers_are_on_every_answer(http: TestClient) -> None:
     for path in ("/validate_payment", "/confirm_payment", "/nowhere", "/api/auth/token"):
         async with http.post(path, json={}) as answer:
             assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"

@@ -116,7 +116,7 @@ async def test_accounts_that_were_registered_with_a_device_are_paired(http: Test
     assert [each["device"] for each in account["pairings"]] == ["SCBLNX/A/BT/254543"]
 
 
-async def test_row_94_a_device_goes_to_the_token_registry_once(
+async def test_checklist_94_a_device_goes_to_the_token_registry_once(
     http: TestClient, partners: FakePartners, service: Solarium
 ) -> None:
     partners.failing["register"] = [Unavailable("later", retry_after_s=0)]
@@ -213,7 +213,7 @@ async def test_events_of_a_device(http: TestClient, clock: ManualClock) -> None:
     assert (await call(http, "GET", "/v1/device_events?identifier=unheard"))[0] == 404
 
 
-async def test_row_116_a_key_of_another_market_sees_and_changes_nothing(
+async def test_checklist_116_a_key_of_another_market_sees_and_changes_nothing(
     http: TestClient, account_id: int, partners: FakePartners, service: Solarium
 ) -> None:
     await stocked(http, partners, "D1")

@@ -213,7 +213,7 @@ async def sent_order(service: Solarium, partners: FakePartners) -> str:
     return next(iter(partners.orders))
 
 
-async def test_row_72_a_signed_callback_makes_the_order_replied_once(
+async def test_checklist_72_a_signed_callback_makes_the_order_replied_once(
     http: TestClient, service: Solarium, partners: FakePartners, clock: ManualClock
 ) -> None:
     order_id = await sent_order(service, partners)
