@@ -197,6 +197,10 @@ class PostgresDatabase(OutboxSignal):
             hide_parameters=True,
             connect_args={"server_settings": {"search_path": schema}},
         )
+        # By itself each statement would see what was committed before it, and an audit no consistent picture.
+        self._snapshots = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
         self._schema = schema
         self._ready = False
         self._writing: set[asyncio.Task[Any]] = set()
@@ -212,7 +216,7 @@ class PostgresDatabase(OutboxSignal):
         """See `Database.read`."""
         with _away_is_unavailable():
             await self._ensure_schema()
-            async with self._engine.connect() as connection:
+            async with self._snapshots.connect() as connection:
                 return await connection.run_sync(work)
 
     async def close(self) -> None:

@@ -77,3 +77,12 @@ async def run(*, payments: int) -> dict[str, float]:
         "min_s": min(times),
         "max_s": max(times),
     }
+
+
+def report(light: dict[str, float]) -> None:
+    """Print the figures."""
+    print(
+        f"from the last USSD key to the light: median {light['median_s']:.3f} s, "
+        f"fastest {light['min_s']:.3f} s, slowest {light['max_s']:.3f} s, {light['payments']:.0f} payments "
+        "(goal: median at most 1 s)"
+    )

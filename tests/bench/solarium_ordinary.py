@@ -1,21 +1,24 @@
-"""confirm_payment as a service without write batches does it: each request a transaction of its own, with the
-ordinary statements one writes for one payment. It writes the same rows, so both ledgers pass the same audit.
+"""Payments as a service without batches takes them: each request a transaction of its own, with the ordinary
+statements one writes for one payment. It writes the same rows, so both ledgers pass the same audit.
 """
 
-from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from typing import Any
+
+from sqlalchemy import Connection, Select, insert, select, update
 
 from backend.kit.outbox import Outgoing
+from backend.kit.rows import insert_new
 from backend.kit.runtime import SystemClock, SystemEntropy, iso, token_hex
 from backend.solarium.confirmations import ORDER_TOKEN, PAYMENT, Confirmation
 from backend.solarium.posting import Account, post, split
-from backend.solarium.schemas import ConfirmRequest, epoch_ms
+from backend.solarium.schemas import OK, ConfirmRequest, Validation, epoch_ms
 from backend.solarium.service import Solarium
 from backend.solarium.store import ORDERED, Store
+from backend.solarium.validation import judge
 
 
 class OneByOne:
-    """Takes the place of the service's write batch: `service.book = OneByOne(service).book`."""
+    """`book` and `validate` take the place of the service's own."""
 
     def __init__(self, service: Solarium):
         self._database = service._database
@@ -25,6 +28,21 @@ class OneByOne:
 
     async def book(self, request: ConfirmRequest) -> Confirmation:
         return await self._database.write(lambda connection: self.decide(connection, request))
+
+    async def validate(
+        self,
+        *,
+        reference: str,
+        currency: str,
+        business_account: str,
+        provider_key: str,
+        amount_subunit: int | None = None,
+    ) -> Validation:
+        statement = self._route(reference, business_account, currency, provider_key)
+        row = await self._database.read(lambda connection: connection.execute(statement).first())
+        account = None if row is None else Account(**row._mapping)
+        status = judge(account, amount_subunit)
+        return Validation(status, account.customer_name if account is not None and status == OK else None)
 
     def decide(self, connection: Connection, request: ConfirmRequest) -> Confirmation:
         tables, now_ms = self._store.tables, self._clock.now_ms()
@@ -46,7 +64,7 @@ class OneByOne:
             "received_at_ms": epoch_ms(request.received_at),
             "confirmed_at_ms": now_ms,
         }
-        statement = sqlite_insert(tables.payments).values(**payment).on_conflict_do_nothing()
+        statement = insert_new(connection, tables.payments).values(**payment)
         payment_id = connection.execute(statement.returning(tables.payments.c.id)).scalar()
         if payment_id is None:
             return Confirmation(False, 0, "")
@@ -79,19 +97,27 @@ class OneByOne:
         return Confirmation(True, payment_id, receipt, posting.outcome)
 
     def _account(self, connection: Connection, request: ConfirmRequest) -> Account | None:
+        statement = self._route(
+            request.reference, request.business_account, request.currency, request.provider_key
+        )
+        row = connection.execute(statement.with_for_update(of=self._store.tables.accounts)).first()
+        return None if row is None else Account(**row._mapping)
+
+    def _route(
+        self, reference: str, business_account: str, currency: str, provider_key: str
+    ) -> Select[*tuple[Any, ...]]:
         accounts, businesses = self._store.tables.accounts, self._store.tables.business_accounts
         columns = [accounts.c[name] for name in Account.__struct_fields__ if name != "provider_key"]
-        row = connection.execute(
+        return (
             select(*columns, businesses.c.provider_key)
             .join_from(accounts, businesses, businesses.c.business_account == accounts.c.business_account)
             .where(
-                accounts.c.reference == request.reference,
-                accounts.c.business_account == request.business_account,
-                accounts.c.currency == request.currency,
-                businesses.c.provider_key == request.provider_key,
+                accounts.c.reference == reference,
+                accounts.c.business_account == business_account,
+                accounts.c.currency == currency,
+                businesses.c.provider_key == provider_key,
             )
-        ).first()
-        return None if row is None else Account(**row._mapping)
+        )
 
     def _order(
         self, connection: Connection, account: Account, payment_id: int, days: int, now_ms: int

@@ -1,0 +1,18 @@
+"""The benches of services, by name, and their goals (issue 4)."""
+
+from tests.bench.bench import BATCH, ORDINARY, SINGLE, Bench
+
+BENCHES = {
+    bench.name: bench
+    for bench in (
+        Bench(
+            "confirm_payment",
+            service="solarium",
+            goal_per_s=4000,
+            goal_p99_ms=250,
+            seed="1000/s, 5 s",
+            modes=(BATCH, ORDINARY, SINGLE),
+        ),
+        Bench("validate_payment", service="solarium", goal_per_s=6000, seed="1000/s, 2 s"),
+    )
+}
