@@ -53,7 +53,7 @@ class ApiKeys:
             Column("markets", Text, nullable=False),
             Column("created_at_ms", BigInteger, nullable=False),
         )
-        self._pepper = pepper
+        self._mac = hmac.new(pepper, digestmod="sha256")
         self._clients: dict[str, Client] = {}
 
     def install(
@@ -85,4 +85,6 @@ class ApiKeys:
         return self._clients.get(self._hash(key))
 
     def _hash(self, key: str) -> str:
-        return hmac.digest(self._pepper, key.encode("utf-8", "surrogateescape"), "sha256").hex()
+        mac = self._mac.copy()  # hmac.digest lets go of the interpreter lock, and a writing thread takes it
+        mac.update(key.encode("utf-8", "surrogateescape"))
+        return mac.hexdigest()

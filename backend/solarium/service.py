@@ -11,7 +11,7 @@ from typing import cast
 import msgspec
 import structlog
 
-from backend.kit.batch import MAX_BATCH, WriteBatch
+from backend.kit.batch import MAX_BATCH, ReadBatch, WriteBatch
 from backend.kit.database import Database
 from backend.kit.dispatcher import Dispatcher
 from backend.kit.errors import BadRequest, NotFound
@@ -123,6 +123,7 @@ class Solarium:
             Confirmations(store=store, clock=clock, entropy=entropy).decide,
             max_batch=config.max_batch,
         )
+        self._accounts = ReadBatch(database, store.accounts_by_reference)
         self._dispatcher = Dispatcher(
             outbox=store.outbox,
             database=database,
@@ -169,12 +170,15 @@ class Solarium:
         amount_subunit: int | None = None,
     ) -> Validation:
         """Whether the account would take the money (checklist 25-29)."""
-        accounts = await self._database.read(
-            lambda connection: self._store.accounts_of(connection, [reference])
-        )
-        route = (business_account, currency, provider_key)
+        accounts = await self._accounts.submit(reference)
         account = next(
-            (each for each in accounts if (each.business_account, each.currency, each.provider_key) == route),
+            (
+                each
+                for each in accounts
+                if each.business_account == business_account
+                and each.provider_key == provider_key
+                and each.currency == currency
+            ),
             None,
         )
         status = judge(account, amount_subunit)
@@ -223,9 +227,7 @@ class Solarium:
 
     async def resolve(self, *, reference: str, market: str) -> AccountRoute | None:
         """The account's route by reference and market; None if no account has the reference, or several."""
-        accounts = await self._database.read(
-            lambda connection: self._store.accounts_of(connection, [reference])
-        )
+        accounts = await self._accounts.submit(reference)
         found = [account for account in accounts if account.market == market]
         if len({account.id for account in found}) != 1:
             return None

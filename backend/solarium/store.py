@@ -116,6 +116,13 @@ class Store:
         statement = self._statements.lock_accounts if lock else self._statements.accounts
         return statement.read(connection, [(reference,) for reference in references], Account)
 
+    def accounts_by_reference(self, connection: Connection, references: Sequence[str]) -> list[list[Account]]:
+        """`accounts_of` for each of `references` by itself."""
+        found: dict[str, list[Account]] = {reference: [] for reference in references}
+        for account in self.accounts_of(connection, found):
+            found[account.reference].append(account)
+        return [found[reference] for reference in references]
+
     def set_balances(self, connection: Connection, balances: Mapping[int, int]) -> None:
         """Write balances (subunits) by account id; the accounts are locked already."""
         if balances:

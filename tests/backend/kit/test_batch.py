@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from sqlalchemy import Column, Connection, MetaData, Table, Text, insert, select
 
-from backend.kit.batch import WriteBatch
+from backend.kit.batch import ReadBatch, WriteBatch
 from backend.kit.database import Database, open_database
 from backend.kit.errors import InternalError, Unavailable
 
@@ -101,6 +101,25 @@ async def test_a_database_that_is_away_is_told_to_all_at_once(database: Database
     answers = await asyncio.gather(*(batch.submit(word) for word in "abc"), return_exceptions=True)
     assert [type(answer) for answer in answers] == [Unavailable] * 3
     assert batches == [3]
+
+
+async def test_reads_that_wait_together_share_a_snapshot_newer_than_they(database: Database) -> None:
+    asked: list[list[str]] = []
+
+    def known(connection: Connection, requests: Sequence[str]) -> list[bool]:
+        asked.append(list(requests))
+        if "bad" in requests:
+            raise ValueError("bad")
+        found = connection.execute(select(words.c.word).where(words.c.word.in_(requests))).scalars().all()
+        return [request in found for request in requests]
+
+    write, read = WriteBatch(database, Words().decide), ReadBatch(database, known)
+    assert await read.submit("a") is False
+    await write.submit("a")
+    assert await asyncio.gather(*(read.submit(word) for word in "abab")) == [True, False, True, False]
+    assert asked == [["a"], list("abab")]
+    found = await asyncio.gather(*(read.submit(word) for word in ("a", "bad", "b")), return_exceptions=True)
+    assert (found[0], type(found[1]), found[2]) == (True, ValueError, False)
 
 
 async def test_a_batch_works_again_after_it_was_empty(database: Database) -> None:
