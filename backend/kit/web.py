@@ -69,7 +69,8 @@ def application(
         except web.HTTPException:
             raise
         except Exception as error:
-            log.error("http.defect", route=_route(request), error=repr(error), exc_info=True)
+            if not _is_gone(request, error):
+                log.error("http.defect", route=_route(request), error=repr(error), exc_info=True)
             response = rendered(request, InternalError("internal error; it has been logged"))
         for name, value in extra.items():
             response.headers.setdefault(name, value)
@@ -86,6 +87,11 @@ def _bounded(request: web.Request, bound: int) -> web.Request:
     if announced > bound:
         raise web.HTTPRequestEntityTooLarge(bound, announced)
     return request if request.client_max_size == bound else request.clone(client_max_size=bound)
+
+
+def _is_gone(request: web.Request, error: Exception) -> bool:
+    """Whether the client went away before its body had come: no defect, and nobody reads the answer."""
+    return isinstance(error, ConnectionError) and request.transport is None
 
 
 def _route(request: web.Request) -> str:

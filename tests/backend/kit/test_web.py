@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import pytest
+import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -181,6 +182,31 @@ async def test_every_error_is_rendered_by_the_service(http: TestClient) -> None:
             assert answer.headers["X-Frame-Options"] == "DENY"
             if status == 405:
                 assert answer.headers["Allow"] == "POST"
+
+
+async def test_a_client_that_goes_away_in_its_body_is_no_defect() -> None:
+    came, gone = asyncio.Event(), asyncio.Event()
+
+    async def late(request: web.Request) -> web.Response:
+        came.set()
+        while request.transport is not None:
+            await asyncio.sleep(0)
+        try:
+            return json_response(len(await request.read()))
+        finally:
+            gone.set()
+
+    with structlog.testing.capture_logs() as logs:
+        app = application([web.post("/late", late), web.get("/defect", defect)], render=render, service="kit")
+        async with TestServer(app) as server, TestClient(server) as client:
+            _, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
+            await came.wait()
+            writer.close()
+            await gone.wait()
+            async with client.get("/defect") as answer:
+                assert answer.status == 500
+    assert [entry["route"] for entry in logs if entry["event"] == "http.defect"] == ["GET /defect"]
 
 
 async def test_a_path_may_have_a_shape_of_its_own(http: TestClient) -> None:
