@@ -51,6 +51,7 @@ def make_app(hub: Hub) -> web.Application:
         ),
         render=_render_command,
         service="hub",
+        headers={"RateLimit-Policy": hub.rate_limit.policy},
         shapes={
             "/api/payment/validate": _render_validation,
             "/api/payment/confirm": _render_empty,
@@ -176,9 +177,7 @@ def _authorized(hub: Hub, handler: Handler) -> Callable[[web.Request], Awaitable
             hub.rate_limit.take(f"address:{request.remote}")
             raise Unauthorized("the API key is missing or not valid")
         hub.rate_limit.take(f"client:{client.name}")
-        response = await handler(request, client)
-        response.headers["RateLimit-Policy"] = hub.rate_limit.policy
-        return response
+        return await handler(request, client)
 
     return authorized
 

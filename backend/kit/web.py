@@ -4,6 +4,7 @@ A route parses, calls the service and renders. Whatever it raises is a BackendEr
 `render` turns into its documented answer; anything else is logged as a defect and answered as InternalError.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
@@ -17,6 +18,7 @@ from backend.kit.errors import BackendError, BadRequest, InternalError, MethodNo
 MAX_BODY = 64 * 1024  # every documented request is far smaller
 MAX_FORM_FIELDS = 50  # the widest form of a provider has about ten
 JSON = "application/json"
+_LACKS = re.compile(r"Object missing required field `(.*)`")  # msgspec's, without a path: of the body itself
 
 T = TypeVar("T")
 Render = Callable[[BackendError], web.Response]
@@ -72,11 +74,15 @@ def application(
             if not _is_gone(request, error):
                 log.error("http.defect", route=_route(request), error=repr(error), exc_info=True)
             response = rendered(request, InternalError("internal error; it has been logged"))
-        for name, value in extra.items():
-            response.headers.setdefault(name, value)
         return response
 
+    async def headed(_: web.Request, response: web.StreamResponse) -> None:
+        for name, value in extra.items():
+            response.headers.setdefault(name, value)
+
     app = web.Application(middlewares=[shell], client_max_size=MAX_BODY)
+    if extra:
+        app.on_response_prepare.append(headed)  # what aiohttp answers by itself is among "every answer"
     app.add_routes(routes)
     return app
 
@@ -101,14 +107,18 @@ def _route(request: web.Request) -> str:
 
 
 async def read_json(request: web.Request, schema: type[T]) -> T:
-    """The body as `schema`, whatever its content type says (resolutions 5). BadRequest names the field."""
+    """The body as `schema`, whatever its content type says (resolutions 5).
+
+    BadRequest names the first field that does not fit, or all that are missing.
+    """
     body = await request.read()
     try:
         return msgspec.json.decode(body, type=schema)
     except msgspec.ValidationError as error:
-        raise BadRequest("the request does not fit its schema", fields=[_field(str(error))]) from error
+        fields = _missing(body, schema) if _LACKS.fullmatch(str(error)) else [_field(str(error))]
+        raise BadRequest("the request does not fit its schema", fields=fields) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
-        raise BadRequest("the body is no JSON; send one JSON object", fields=[("", "is no JSON")]) from error
+        raise _no_json() from error
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
@@ -136,10 +146,26 @@ def empty_response(status: int) -> web.Response:
     return web.Response(status=status)
 
 
+def _missing(body: bytes, schema: type) -> list[tuple[str, str]]:
+    """The required members that an object lacks, in the schema's order."""
+    try:
+        given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a name that the schema's decoder ran over
+        raise _no_json() from error
+    wanted = msgspec.structs.fields(schema)
+    return [
+        (each.encode_name, "is missing") for each in wanted if each.required and each.encode_name not in given
+    ]
+
+
+def _no_json() -> BadRequest:
+    return BadRequest("the body is no JSON; send one JSON object", fields=[("", "is no JSON")])
+
+
 def _field(message: str) -> tuple[str, str]:
     """msgspec's "Expected `str`, got `int` - at `$.reference`" as (field, what is wrong)."""
     text, _, path = message.partition(" - at `")
-    if text.startswith("Object missing required field `"):
-        name = text.removeprefix("Object missing required field `").rstrip("`")
-        return name, "is missing"
+    lacks = _LACKS.fullmatch(text)
+    if lacks is not None:
+        return lacks[1], "is missing"
     return path.rstrip("`").removeprefix("$").removeprefix("."), text

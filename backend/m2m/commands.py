@@ -19,6 +19,8 @@ CANCELLED = "cancelled"
 OPEN = (CREATED, SENT)  # what a device may still answer; every other state is an end (invariant 4)
 STATES = (*OPEN, REPLIED, EXPIRED, CANCELLED)
 
+KINDS = ("serial", "imei")  # of an identifier that is an object
+
 MAX_OPEN = 200  # unanswered commands of one device: years of payments for one that is never heard
 MAX_NAME = 200  # characters of a serial or a reference
 MAX_URL = 2000
@@ -53,6 +55,7 @@ def check(request: CommandRequest, *, callback_required: bool) -> Wanted:
     """What is asked for; BadRequest with the documented text."""
     members = _members(request.command)
     _check_missing(request, members, callback_required=callback_required)
+    _check_kind(request.identifier)
     name = members.get("name")
     if not isinstance(name, str) or name not in VERBS:
         raise BadRequest(f"Unsupported command: {name}")
@@ -89,6 +92,11 @@ def _check_missing(request: CommandRequest, command: dict[str, object], *, callb
 def _identifier(value: object) -> object:
     """The plain value of an identifier in either form (resolutions 1)."""
     return _members(value).get("value") if _is_object(value) else value
+
+
+def _check_kind(value: object) -> None:
+    if _is_object(value) and _members(value)["kind"] not in KINDS:
+        raise BadRequest("Invalid parameters: kind")
 
 
 def _is_object(value: object) -> bool:

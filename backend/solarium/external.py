@@ -74,7 +74,7 @@ class External:
                 expires_at_ms=now_ms + TOKEN_LIFE_S * 1000,
             )
         )
-        return AccessToken(token, TOKEN_LIFE_S)
+        return AccessToken(token, "Bearer", TOKEN_LIFE_S)
 
     async def client_of(self, access_token: str) -> Client:
         """Whose token it is. Unauthorized: nobody's, or it has expired."""

@@ -169,8 +169,8 @@ class AccessToken(Struct, frozen=True):
     """Its answer."""
 
     access_token: str
+    token_type: str
     expires_in: int
-    token_type: str = "Bearer"  # noqa: S105 - its name in RFC 6749
 
 
 class SimulationRequest(Struct, frozen=True):

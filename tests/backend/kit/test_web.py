@@ -108,6 +108,7 @@ async def test_a_request_is_parsed_and_rendered(http: TestClient) -> None:
         (b"\xff", [["", "is no JSON"]]),
         (b"[" * 60_000, None),
         (b"{}", [["name", "is missing"]]),
+        (b'{"\xff":1}', [["", "is no JSON"]]),
         (b'{"name":5}', [["name", "Expected `str`, got `int`"]]),
         (b'{"name":"x","amount":0}', [["amount", "Expected `int` >= 1"]]),
         (b'{"name":"x","amount":' + b"9" * 5000 + b"}", None),

@@ -175,6 +175,8 @@ async def test_missing_parameters(http: TestClient, path: str, request_body: obj
             )
         ),
         ({"command": {"name": "update", "details": {"file": "no.img"}}}, "Unknown firmware file: no.img"),
+        ({"identifier": {"kind": "phone", "value": "X"}}, "Invalid parameters: kind"),
+        ({"identifier": {"kind": ["imei"], "value": "X"}}, "Invalid parameters: kind"),
         ({"identifier": 5}, "Invalid parameters: identifier"),
         ({"identifier": "x" * 201}, "Invalid parameters: identifier"),
         ({"identifier": "x\x00"}, "Invalid parameters: identifier"),

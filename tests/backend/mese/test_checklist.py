@@ -43,7 +43,7 @@ async def test_checklist_14_then_the_amount_is_asked_for(walk):
 
 
 async def test_checklist_15_then_the_payment_is_confirmed_by_name(walk):
-    assert await walk(4) == "CON Confirm payment of 5000 for John Doe?\n1. Confirm\n2. Cancel"
+    assert await walk(4) == "CON Confirm payment of 5000 for John Doe?\n1. Confirm 2. Cancel"
 
 
 async def test_checklist_16_on_1_momo_is_told_to_pay(walk, payments):

@@ -20,7 +20,7 @@ from backend.mese.store import Store
 
 MENU = TEXTS["menu"]
 WELCOME = f"CON Welcome\n{MENU}"
-CONFIRM = "CON Confirm payment of 5000 for John Doe?\n1. Confirm\n2. Cancel"
+CONFIRM = "CON Confirm payment of 5000 for John Doe?\n1. Confirm 2. Cancel"
 
 
 async def test_checklist_9_to_19_the_seeds_flow(dial, payments):
@@ -50,7 +50,7 @@ async def test_checklist_9_to_19_the_seeds_flow(dial, payments):
         (["1", "1*000"], "CON Account not found.\nEnter account number"),
         (["1", "1*%!"], "CON Account not found.\nEnter account number"),
         (["1", "1*000", "1*000*254543"], "CON Enter amount"),
-        (["1", "1*777", "1*777*5000"], "CON Confirm payment of 5000 for account 777?\n1. Confirm\n2. Cancel"),
+        (["1", "1*777", "1*777*5000"], "CON Confirm payment of 5000 for account 777?\n1. Confirm 2. Cancel"),
         (["1", "1*254543", "1*254543*0"], "CON " + TEXTS["bad_amount"]),
         (["1", "1*254543", "1*254543*-5"], "CON " + TEXTS["bad_amount"]),
         (["1", "1*254543", "1*254543*5.5"], "CON " + TEXTS["bad_amount"]),
@@ -65,7 +65,7 @@ async def test_checklist_9_to_19_the_seeds_flow(dial, payments):
         (["1", "1*254543", "1*254543*5000", "1*254543*5000*2"], "END Payment cancelled."),
         (
             ["1", "1*254543", "1*254543*5000", "1*254543*5000*7"],
-            "CON Wrong choice. Payment of 5000 for John Doe?\n1. Confirm\n2. Cancel",
+            "CON Wrong choice. Payment of 5000 for John Doe?\n1. Confirm 2. Cancel",
         ),
         (["1*254543*5000"], CONFIRM),  # dialled in one go
         (["1*254543*5000*1"], CONFIRM),  # what was not shown is not confirmed

@@ -136,7 +136,7 @@ async def test_after_going_back_another_account_and_amount_are_paid(dial, paymen
     parts = text.split("*")
     answer = await walk(dial, "", *("*".join(parts[: n + 1]) for n in range(len(parts))))
     assert answer == "CON Enter amount"
-    assert await dial(f"{text}*2000") == "CON Confirm payment of 2000 for account 777?\n1. Confirm\n2. Cancel"
+    assert await dial(f"{text}*2000") == "CON Confirm payment of 2000 for account 777?\n1. Confirm 2. Cancel"
     assert await dial(f"{text}*2000*1") == "END Payment successful!"
     (payment,) = payments.paid.values()
     assert (payment["reference"], payment["amount_subunit"]) == ("777", 2000_00)

@@ -96,7 +96,7 @@ def test_a_page_that_asks_begins_with_con_and_the_last_with_end() -> None:
 )
 def test_a_name_never_makes_a_page_of_80_characters(name, shown) -> None:
     session = replace(LONGEST, customer_name=name, reference="254543", amount_subunit=5000_00)
-    assert page(session, "confirm") == (f"CON Confirm payment of 5000 for {shown}?\n1. Confirm\n2. Cancel")
+    assert page(session, "confirm") == (f"CON Confirm payment of 5000 for {shown}?\n1. Confirm 2. Cancel")
     assert set(gsm7(name or "")) <= ALPHABET
 
 

@@ -45,6 +45,7 @@ async def token(http: TestClient) -> str:
 async def test_checklist_36_credentials_give_an_access_token(http: TestClient) -> None:
     status, body = await post(http, TOKEN, CREDENTIALS)
     assert status == 200
+    assert list(body) == ["access_token", "token_type", "expires_in"]
     assert (body["token_type"], body["expires_in"]) == ("Bearer", 3600)
     assert len(body["access_token"]) == 64
 

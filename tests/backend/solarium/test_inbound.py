@@ -1,6 +1,7 @@
 """The routes for MoMo and MESE, as the seeds and resolutions 6 and 7 document them."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -274,6 +275,10 @@ async def test_checklist_24_validate_names_the_field(http: TestClient) -> None:
     assert text == '{"errors":[{"field":"reference","message":"Expected `str`, got `int`"}]}'
     status, text = await post(http, "/validate_payment", UG)
     assert text == '{"errors":[{"field":"reference","message":"is missing"}]}'
+    status, text = await post(http, "/validate_payment", {})
+    assert [error["field"] for error in json.loads(text)["errors"]] == [
+        *("reference", "currency", "business_account", "provider_key")
+    ]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -310,3 +315,5 @@ async def test_checklist_47_security_headers_are_on_every_answer(http: TestClien
             assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
             assert answer.headers["X-Frame-Options"] == "DENY"
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    async with http.post("/validate_payment", json={}, headers={"Expect": "nothing"}) as answer:
+        assert (answer.status, answer.headers["X-Frame-Options"]) == (417, "DENY")  # aiohttp's own answer
