@@ -185,7 +185,7 @@ async def test_every_error_is_rendered_by_the_service(http: TestClient) -> None:
                 assert answer.headers["Allow"] == "POST"
 
 
-async def test_a_client_that_goes_away_in_its_body_is_no_defect() -> None:
+async def test_a_client_that_goes_away_in_its_body_is_no_defect(http_client: AiohttpClient) -> None:
     came, gone = asyncio.Event(), asyncio.Event()
 
     async def late(request: web.Request) -> web.Response:
@@ -198,15 +198,18 @@ async def test_a_client_that_goes_away_in_its_body_is_no_defect() -> None:
             gone.set()
 
     with structlog.testing.capture_logs() as logs:
-        app = application([web.post("/late", late), web.get("/defect", defect)], render=render, service="kit")
-        async with TestServer(app) as server, TestClient(server) as client:
-            _, writer = await asyncio.open_connection(server.host, server.port)
-            writer.write(b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
-            await came.wait()
-            writer.close()
-            await gone.wait()
-            async with client.get("/defect") as answer:
-                assert answer.status == 500
+        routes = [web.post("/late", late), web.get("/defect", defect)]
+        runner = web.AppRunner(application(routes, render=render, service="kit"))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0]
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
+        await came.wait()
+        writer.close()
+        await gone.wait()
+        assert (await http_client.request("GET", f"http://{host}:{port}/defect")).status == 500
+        await runner.cleanup()
     assert [entry["route"] for entry in logs if entry["event"] == "http.defect"] == ["GET /defect"]
 
 
