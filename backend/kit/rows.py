@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import (
-    JSON,
     ColumnElement,
     Connection,
     FromClause,
@@ -26,6 +25,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import Insert as PgInsert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
@@ -54,7 +54,7 @@ class Given:
         self._dialect = dialect
         self._postgresql = dialect == "postgresql"
         rows = bindparam("rows", type_=Text)
-        array = func.json_array_elements(cast(rows, JSON)) if self._postgresql else func.json_each(rows)
+        array = func.jsonb_array_elements(cast(rows, JSONB)) if self._postgresql else func.json_each(rows)
         self.table = array.table_valued("value", name="given")
 
     def column(self, position: int, like: Column) -> Column:
