@@ -13,6 +13,7 @@ from typing import cast
 
 from sqlalchemy import Connection
 
+from backend.kit.batch import ReadBatch
 from backend.kit.database import Database
 from backend.kit.errors import BadRequest, Conflict, InternalError, Unprocessable
 from backend.kit.outbox import Dead, Done, Handler, Leased, Outcome, Outgoing, Settler
@@ -41,7 +42,10 @@ class Partners:
 
 
 class Orders:
-    """Handlers for the dispatcher. `callback_base` is Solarium's own base URL as M2M sees it."""
+    """Handlers for the dispatcher. `callback_base` is Solarium's own base URL as M2M sees it.
+
+    stored: an order by its id; those that are asked for together are read together.
+    """
 
     def __init__(
         self,
@@ -54,7 +58,7 @@ class Orders:
         callback_base: str,
     ):
         self._store = store
-        self._database = database
+        self.stored = ReadBatch(database, store.orders)
         self._clock = clock
         self._vault = vault
         self._partners = partners
@@ -122,7 +126,7 @@ class Orders:
         return Done()
 
     async def _order(self, order_id: str) -> Order:
-        order = await self._database.read(lambda connection: self._store.order(connection, order_id))
+        order = await self.stored.submit(order_id)
         if order is None or order.sealed_digits is None:
             raise InternalError("an outbox row names an order that has no token")
         return order

@@ -41,7 +41,7 @@ from backend.solarium.schemas import (
     Validation,
     epoch_ms,
 )
-from backend.solarium.store import Store
+from backend.solarium.store import Replied, Store
 from backend.solarium.validation import judge
 from backend.solarium.webhook import verify
 
@@ -123,6 +123,8 @@ class Solarium:
             Confirmations(store=store, clock=clock, entropy=entropy).decide,
             max_batch=config.max_batch,
         )
+        self._orders = orders
+        self._replies = WriteBatch(database, store.replied)
         self._accounts = ReadBatch(database, store.accounts_by_reference)
         self._dispatcher = Dispatcher(
             outbox=store.outbox,
@@ -241,19 +243,13 @@ class Solarium:
 
     async def command_replied(self, order_id: str, reply: CommandReply) -> None:
         """M2M says that the device has answered; the first time counts. NotFound: not an order of ours."""
-        order = await self._database.read(lambda connection: self._store.order(connection, order_id))
+        order = await self._orders.stored.submit(order_id)
         if order is None:
             raise NotFound("no such order")
         if order.device != reply.identifier:
             raise BadRequest("another device", fields=[("identifier", "is not the device of this order")])
-        first = await self._database.write(
-            lambda connection: self._store.replied(
-                connection,
-                order_id,
-                response=reply.device_response,
-                replied_at_ms=epoch_ms(reply.delivered_at),
-                now_ms=self._clock.now_ms(),
-            )
+        first = await self._replies.submit(
+            Replied(order_id, reply.device_response, epoch_ms(reply.delivered_at), self._clock.now_ms())
         )
         if first:
             self._log.info("order.replied", order=order_id, response=reply.device_response)

@@ -78,6 +78,16 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
+class Replied:
+    """A device's answer to an order's command, and when it came to us."""
+
+    order_id: str
+    response: str
+    at_ms: int
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class PendingValidation:
     """A simulated payment that may be executed."""
 
@@ -152,8 +162,8 @@ class Store:
         if rows:
             self._statements.put_orders.run(connection, rows)
 
-    def order(self, connection: Connection, order_id: str) -> Order | None:
-        """The order, or None."""
+    def orders(self, connection: Connection, order_ids: Sequence[str]) -> list[Order | None]:
+        """The orders, each at its id's place; None where there is none."""
         orders, accounts = self.tables.token_orders, self.tables.accounts
         statement = (
             select(
@@ -167,10 +177,10 @@ class Store:
                 accounts.c.market,
             )
             .join_from(orders, accounts)
-            .where(orders.c.id == order_id)
+            .where(orders.c.id.in_(order_ids))
         )
-        row = connection.execute(statement).one_or_none()
-        return None if row is None else Order(*row)
+        found = {row[0]: Order(*row) for row in connection.execute(statement)}
+        return [found.get(order_id) for order_id in order_ids]
 
     def issue(self, connection: Connection, tokens: Sequence[Issued]) -> list[str]:
         """Store the tokens of orders that have none; the ids of these."""
@@ -178,7 +188,7 @@ class Store:
         wanted = select(orders.c.id).where(
             orders.c.id.in_([token.order_id for token in tokens]), orders.c.state == ORDERED
         )
-        first = set(connection.execute(wanted.with_for_update()).scalars())
+        first = set(connection.execute(wanted.order_by(orders.c.id).with_for_update()).scalars())
         rows = [
             {"order": token.order_id, "number": token.sequence_number, "sealed": token.sealed_digits}
             for token in tokens
@@ -195,23 +205,36 @@ class Store:
     def sent(self, connection: Connection, order_ids: Sequence[str]) -> None:
         """M2M has their commands. A reply that was faster stays."""
         orders = self.tables.token_orders
-        connection.execute(
-            update(orders).where(orders.c.id.in_(order_ids), orders.c.state == ISSUED).values(state=SENT)
-        )
+        wanted = select(orders.c.id).where(orders.c.id.in_(order_ids), orders.c.state == ISSUED)
+        locked = wanted.order_by(orders.c.id).with_for_update()  # in the order in which all lock them
+        connection.execute(update(orders).where(orders.c.id.in_(locked)).values(state=SENT))
 
-    def replied(
-        self, connection: Connection, order_id: str, *, response: str, replied_at_ms: int, now_ms: int
-    ) -> bool:
-        """The device has answered; False if it had before."""
+    def replied(self, connection: Connection, replies: Sequence[Replied]) -> list[bool]:
+        """Devices have answered; for each reply whether it is the first of its order."""
         orders = self.tables.token_orders
-        statement = (
-            update(orders)
-            .where(orders.c.id == order_id, orders.c.state != REPLIED)
-            .values(
-                state=REPLIED, device_response=response, replied_at_ms=replied_at_ms, callback_at_ms=now_ms
-            )
+        wanted = select(orders.c.id).where(
+            orders.c.id.in_([reply.order_id for reply in replies]), orders.c.state != REPLIED
         )
-        return connection.execute(statement).rowcount == 1
+        waiting = set(connection.execute(wanted.order_by(orders.c.id).with_for_update()).scalars())
+        firsts: list[bool] = []
+        rows: list[Row] = []
+        for reply in replies:
+            firsts.append(reply.order_id in waiting)
+            if reply.order_id in waiting:
+                waiting.remove(reply.order_id)
+                rows.append(
+                    {"order": reply.order_id, "said": reply.response, "at": reply.at_ms, "now": reply.now_ms}
+                )
+        if rows:
+            statement = update(orders).where(orders.c.id == bindparam("order"))
+            values = statement.values(
+                state=REPLIED,
+                device_response=bindparam("said"),
+                replied_at_ms=bindparam("at"),
+                callback_at_ms=bindparam("now"),
+            )
+            connection.execute(values, rows)
+        return firsts
 
     # The external API
 
