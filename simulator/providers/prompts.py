@@ -118,6 +118,14 @@ class PromptStore:
         row = connection.execute(statement).mappings().first()
         return None if row is None else Prompt(**row)
 
+    def of_receipt(self, connection: Connection, receipt: str) -> Prompt | None:
+        """A paid prompt by its receipt."""
+        statement = select(self.prompts).where(
+            self.prompts.c.receipt == receipt, self.prompts.c.status == PAID
+        )
+        row = connection.execute(statement).mappings().first()
+        return None if row is None else Prompt(**row)
+
     def settle(self, connection: Connection, prompt: Prompt) -> None:
         """Write what became of a pending prompt; a settled one stays as it is."""
         table = self.prompts

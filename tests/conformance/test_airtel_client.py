@@ -5,7 +5,7 @@ import json
 import uuid
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from airtelmoney import AirtelMoney
 from airtelmoney.exceptions import AirtelAPIError, AirtelAuthError
@@ -83,12 +83,39 @@ async def test_a_signed_payment_its_enquiry_and_its_callback(theirs, callbacks):
     transaction = seen["data"]["transaction"]
     assert (transaction["status"], seen["status"]["response_code"]) == ("TS", "DP00800001001")
     assert transaction["airtel_money_id"] == told["transaction"]["airtel_money_id"]
+    assert told["transaction"]["message"].startswith("Paid UGX 1,000 ")
 
     config = AirtelConfig("http://x", "UG", "UGX", "256", "id", "secret", "0" * 32)
     ours = AirtelProvider(config, http=None, clock=SystemClock(), entropy=SystemEntropy())
     assert ours.named("0" * 32, body) == ref
     assert ours.named("1" * 32, body) is None
     assert ours.named("0" * 32, body.replace(b"Paid", b"paid")) is None
+
+
+async def test_a_payment_is_refunded_once(theirs, callbacks):
+    await asyncio.to_thread(pay, theirs, "r1")
+    receipt = json.loads(await callbacks.get())["transaction"]["airtel_money_id"]
+    answer = await asyncio.to_thread(theirs.collection.refund, receipt)
+    assert answer["data"]["transaction"] == {"airtel_money_id": receipt, "status": "SUCCESS"}
+    assert answer["status"]["success"]
+    for refused, code in ((receipt, "DP00800001008"), ("MP25.nobody", "ESB000045")):
+        again = await asyncio.to_thread(theirs.collection.refund, refused)
+        assert (again["status"]["success"], again["status"]["result_code"]) == (False, code)
+
+
+async def test_v1_takes_a_payment_without_a_signature(theirs, sandbox_url):
+    token = await asyncio.to_thread(theirs.get_access_token)
+    headers = {"Authorization": f"Bearer {token}", "X-Country": "UG", "X-Currency": "UGX"}
+    body = {
+        "reference": "254543",
+        "subscriber": {"country": "UG", "currency": "UGX", "msisdn": MSISDN},
+        "transaction": {"amount": 1000, "country": "UG", "currency": "UGX", "id": "unsigned"},
+    }
+    async with ClientSession() as http:
+        for version, success in (("1", True), ("2", False)):
+            url = f"{sandbox_url}/merchant/v{version}/payments/"
+            async with http.post(url, json=body, headers=headers) as answer:
+                assert (await answer.json())["status"]["success"] is success
 
 
 async def test_what_is_refused(theirs, sandbox_url):

@@ -1,7 +1,8 @@
 """Airtel Money Africa, locally (spec/providers.md, section 3a).
 
     POST /auth/oauth2/token    client_id, client_secret; a token lives 180 s
-    GET  /v1/rsa/encryption-keys · POST /merchant/v2/payments/ (signed) · GET /standard/v1/payments/{id}
+    GET  /v1/rsa/encryption-keys · POST /merchant/v2/payments/ (signed; v1: unsigned)
+    GET  /standard/v1/payments/{id} · POST /standard/v1/payments/refund    all of a payment, once
 
 Headers X-Country and X-Currency name the market, and must be those of the body. A payment is answered at once
 (DP00800001006, in process); a business failure is HTTP 200 with `success: false`. The customer decides after

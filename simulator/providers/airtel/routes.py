@@ -42,6 +42,14 @@ class _Payment(msgspec.Struct):
     transaction: _Transaction
 
 
+class _Paid(msgspec.Struct):
+    airtel_money_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00]*\Z")]
+
+
+class _Refund(msgspec.Struct):
+    transaction: _Paid
+
+
 class AirtelError(BackendError):
     """A business failure: HTTP 200 with `success: false` unless `status` says else."""
 
@@ -73,7 +81,8 @@ def make_app(sandbox: AirtelSandbox) -> web.Application:
         [
             web.post("/auth/oauth2/token", routes.token),
             web.get("/v1/rsa/encryption-keys", routes.keys),
-            web.post("/merchant/v2/payments/", routes.pay),
+            web.post("/merchant/v{version:[12]}/payments/", routes.pay),
+            web.post("/standard/v1/payments/refund", routes.refund),
             web.get("/standard/v1/payments/{id:[A-Za-z0-9._-]+}", routes.enquiry),
         ],
         render=_render,
@@ -127,10 +136,9 @@ class _Routes:
     async def pay(self, request: web.Request) -> web.Response:
         await self._authorize(request)
         raw = await request.read()
-        headers = request.headers
-        if not self._sandbox.signs(
-            raw, signature=headers.get("x-signature", ""), key=headers.get("x-key", "")
-        ):
+        signature, key = (request.headers.get(name, "") for name in ("x-signature", "x-key"))
+        is_signed = request.match_info["version"] != "1"
+        if is_signed and not self._sandbox.signs(raw, signature=signature, key=key):
             raise AirtelError("DP00800001026", "X-signature and payload did not match.", status=403)
         body = await read_json(request, _Payment)
         national = self._checked(body)
@@ -155,11 +163,23 @@ class _Routes:
         if prompt is None:
             raise AirtelError("DP00800001025", "The transaction was not found.", result_code="ESB000045")
         status, code, message = standing(prompt)
-        transaction = {"id": prompt.id, "message": message, "status": status}
-        if prompt.receipt:
-            transaction["airtel_money_id"] = prompt.receipt
+        receipt = {"airtel_money_id": prompt.receipt} if prompt.receipt else {}
+        transaction = {**receipt, "id": prompt.id, "message": message, "status": status}
         answered = _status(code, "ESB000010", message, success=status in ("TS", "TIP"))
         return json_response({"data": {"transaction": transaction}, "status": answered})
+
+    async def refund(self, request: web.Request) -> web.Response:
+        await self._authorize(request)
+        body = await read_json(request, _Refund)
+        receipt = body.transaction.airtel_money_id
+        is_new = await self._sandbox.refund(receipt)
+        if is_new is None:
+            raise AirtelError("DP00800001025", "The transaction was not found.", result_code="ESB000045")
+        if not is_new:
+            raise AirtelError("DP00800001008", "The transaction is refunded already.")
+        data = {"transaction": {"airtel_money_id": receipt, "status": "SUCCESS"}}
+        said = _status("DP00800001001", "ESB000010", "SUCCESS", success=True)
+        return json_response({"data": data, "status": said})
 
     async def _authorize(self, request: web.Request) -> None:
         if not await self._sandbox.prompts.is_bearer(request.headers.get("Authorization", "")):

@@ -128,6 +128,21 @@ class AirtelSandbox:
         )
         return await self.prompts.take(prompt)
 
+    async def refund(self, receipt: str) -> bool | None:
+        """Give a payment back; False: it was before, None: there is none of this airtel_money_id."""
+
+        def work(connection: Connection) -> bool | None:
+            store = self.prompts.store
+            paid = store.of_receipt(connection, receipt)
+            if paid is None:
+                return None
+            fact = f"refunded:{paid.id}"
+            is_new = not store.fact(connection, fact)
+            store.set_fact(connection, fact, "yes")
+            return is_new
+
+        return await self._database.write(work)
+
     def _tell(self, _: Connection, prompt: Prompt) -> Sequence[Call]:
         if not prompt.callback_url:
             return []
@@ -146,7 +161,7 @@ def standing(prompt: Prompt) -> tuple[str, str, str]:
 def callback_body(prompt: Prompt, config: AirtelSandboxConfig) -> Mapping[str, object]:
     """The callback of a settled payment. `hash`: HMAC-SHA256 of the compact JSON of `transaction`."""
     status, _, message = standing(prompt)
-    paid = f"Paid {config.currency} {prompt.amount} to payg. Trans ID {prompt.receipt}"
+    paid = f"Paid {config.currency} {float(prompt.amount):,.0f} to payg. Trans ID {prompt.receipt}"
     transaction = {
         "id": prompt.id,
         "message": paid if prompt.receipt else message,

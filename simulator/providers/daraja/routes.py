@@ -17,7 +17,7 @@ from simulator.providers.script import Answer, Outcome, fate_of
 
 Body = Mapping[str, object]
 
-CODE, MSISDN, URL = "[0-9]{5,7}", "254[17][0-9]{8}", r"https?://[^\s\x00]{1,500}"
+CODE, MSISDN, URL = "[0-9]{5,6}", "254[17][0-9]{8}", r"https?://[^\s\x00]{1,500}"
 KIND = "CustomerPayBillOnline|CustomerBuyGoodsOnline"
 DATE = r"\d{4}-\d{2}-\d{2} \d{1,2}:\d{2}:\d{2}"
 SIGNED = (("BusinessShortCode", CODE), ("Password", "[A-Za-z0-9+/=]{1,400}"), ("Timestamp", "[0-9]{14}"))
@@ -26,7 +26,7 @@ PUSH = (
     ("TransactionType", KIND),
     ("Amount", "[1-9][0-9]{0,7}"),
     ("PartyA", MSISDN),
-    ("PartyB", CODE),
+    ("PartyB", "[0-9]{5,7}"),  # a till may have seven
     ("PhoneNumber", MSISDN),
     ("CallBackURL", URL),
     ("AccountReference", r"[^\x00]{1,12}"),
@@ -39,6 +39,12 @@ REGISTER = (
     ("ValidationURL", URL),
 )
 SIMULATE = (("ShortCode", CODE), ("CommandID", KIND), ("Amount", "[1-9][0-9]{0,7}"), ("Msisdn", MSISDN))
+REGISTER_PULL = (
+    ("ShortCode", CODE),
+    ("RequestType", "Pull"),
+    ("NominatedNumber", r"\+?254[17][0-9]{8}|0[17][0-9]{8}"),
+    ("CallBackURL", URL),
+)
 PULL = (("ShortCode", CODE), ("StartDate", DATE), ("EndDate", DATE), ("OffSetValue", "[0-9]{1,6}"))
 FORBIDDEN = ("m-pesa", "mpesa", "safaricom", "exe", "exec", "cmd", "sql", "query")  # in a registered URL
 SUCCESS = "Success. Request accepted for processing"
@@ -178,7 +184,7 @@ class _Routes:
         return self._conversation("Accept the service request successfully.")
 
     async def register_pull(self, request: web.Request) -> web.Response:
-        body = await self._body(request, (("ShortCode", CODE), ("RequestType", "Pull"), ("CallBackURL", URL)))
+        body = await self._body(request, REGISTER_PULL)
         self._check_code(_text(body, "ShortCode"))
         await self._sandbox.register_pull()
         return json_response(
@@ -229,7 +235,7 @@ class _Routes:
         """Refuse a push that the customer's script, or a prompt that he has already, does not allow."""
         answer = fate_of(payer).answer
         if answer is Answer.BUSY:
-            raise DarajaError(500, "500.003.02", "System is busy. Please try again in few minutes.")
+            raise DarajaError(500, "500.003.02", "System is busy")
         if answer is Answer.OFTEN and await self._sandbox.prompts.every_other(payer):
             text = "Error Occurred: Spike Arrest Violation"
             raise DarajaError(429, "500.003.02", text, retry_after_s=1)

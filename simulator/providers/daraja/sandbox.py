@@ -217,7 +217,7 @@ class DarajaSandbox:
             "TransactionType": "Pay Bill",
             "TransID": prompt.receipt,
             "TransTime": _at(prompt.settled_at_ms or prompt.created_at_ms, "%Y%m%d%H%M%S"),
-            "TransAmount": f"{float(prompt.amount):.2f}",
+            "TransAmount": prompt.amount,
             "BusinessShortCode": self.config.short_code,
             "BillRefNumber": prompt.reference,
             "InvoiceNumber": "",

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
-from backend.kit.errors import BackendError, BadRequest
+from backend.kit.errors import BackendError, BadRequest, NotFound
 from backend.kit.web import application, empty_response, json_response, read_json
 from simulator.providers import is_loopback
 from simulator.providers.mtn.sandbox import (
@@ -25,6 +25,8 @@ from simulator.providers.mtn.store import Collection
 
 # Ids in paths: UUIDs.
 ID = "[0-9a-fA-F-]{36}"
+
+FORBIDDEN = "<html><head><title>403 Forbidden</title></head><body><h1>403 Forbidden</h1></body></html>"
 
 Short = Annotated[str, msgspec.Meta(max_length=160, pattern=r"^[^\x00]*\Z")]
 
@@ -67,10 +69,20 @@ def make_app(sandbox: MtnSandbox) -> web.Application:
 
 
 def _render(error: BackendError) -> web.Response:
+    if isinstance(error, _Firewall):
+        return web.Response(status=error.status, text=FORBIDDEN, content_type="text/html")
+    if isinstance(error, NotFound):
+        error = MtnError(404, "RESOURCE_NOT_FOUND", "Requested resource was not found.")
     if isinstance(error, _Gateway):
         body: dict[str, object] = {"statusCode": error.status, "message": error.detail}
         return json_response(body, status=error.status)
     return json_response({"code": error.code.upper(), "message": error.detail}, status=error.status)
+
+
+class _Firewall(BackendError):
+    """A page of the firewall in front of the gateway."""
+
+    status = 403
 
 
 class _Gateway(BackendError):
@@ -152,7 +164,7 @@ class _Routes:
 
     def _gateway(self, request: web.Request) -> None:
         if "python-requests" in request.headers.get("User-Agent", ""):
-            raise MtnError(403, "FORBIDDEN", "Forbidden")
+            raise _Firewall("the firewall lets no script library in")
         if not self._sandbox.check_subscription(request.headers.get("Ocp-Apim-Subscription-Key", "")):
             raise _Gateway("Access denied due to invalid subscription key. Provide a valid key.")
 

@@ -242,17 +242,16 @@ def _bytes(header: str) -> bytes:
 
 def status_body(collection: Collection) -> dict[str, object]:
     """What a status answer and a callback say."""
-    body: dict[str, object] = {
-        "amount": collection.amount,
-        "currency": collection.currency,
+    body: dict[str, object] = {"amount": collection.amount, "currency": collection.currency}
+    if collection.financial_transaction_id is not None:
+        body["financialTransactionId"] = collection.financial_transaction_id
+    body |= {
         "externalId": collection.external_id,
         "payer": {"partyIdType": "MSISDN", "partyId": collection.payer},
         "payerMessage": collection.payer_message,
         "payeeNote": collection.payee_note,
         "status": collection.status,
     }
-    if collection.financial_transaction_id is not None:
-        body["financialTransactionId"] = collection.financial_transaction_id
     if collection.reason is not None:
         text = collection.reason.replace("_", " ").capitalize()
         bare = collection.reason in BARE_REASONS

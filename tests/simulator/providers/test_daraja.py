@@ -216,7 +216,7 @@ async def test_a_validation_decides_or_the_default(client, sandbox, partner_fake
     status, body = await post(client, "/mpesa/c2b/v2/simulate", SIMULATE)
     assert (status, body["ResponseCode"]) == (200, "0")
     url, _, notice = await partner_fake.calls.get()
-    assert (url, notice["TransAmount"], notice["BillRefNumber"]) == (URLS.validation, "10.00", "254543")
+    assert (url, notice["TransAmount"], notice["BillRefNumber"]) == (URLS.validation, "10", "254543")
     while sandbox.prompts._dispatcher.counters["done"] < 1 + confirmed:
         await asyncio.sleep(0.01)
     assert await sandbox.prompts.count() == confirmed
@@ -250,6 +250,15 @@ async def test_the_list_must_be_registered(parts):
     await sandbox.register_pull()
     assert await sandbox.pull(0, 2**60, 0) == []
     await sandbox.stop()
+
+
+async def test_the_list_is_registered_with_the_contracts_fields(client, sandbox):
+    path = "/pulltransactions/v1/register"
+    body = {"ShortCode": "174379", "RequestType": "Pull", "CallBackURL": HOOK}
+    status, refused = await post(client, path, body)
+    assert (status, refused["errorMessage"]) == (400, "Bad Request - Invalid NominatedNumber")
+    status, _ = await post(client, path, body | {"NominatedNumber": "254708374149"})
+    assert status == 200
 
 
 async def test_a_kill_loses_nothing(parts, partner_fake):

@@ -145,7 +145,7 @@ BODY = {
         (({"Ocp-Apim-Subscription-Key": "no"}, {}), 401, "subscription key"),
         (({"Authorization": "Bearer no"}, {}), 401, "Unauthorized"),
         (({"Authorization": "Bearer \udcff"}, {}), 401, "Unauthorized"),
-        (({"User-Agent": "python-requests/2.32"}, {}), 403, "FORBIDDEN"),
+        (({"User-Agent": "python-requests/2.32"}, {}), 403, "<h1>403 Forbidden</h1>"),
         (({"X-Target-Environment": "sandbox"}, {}), 500, "NOT_ALLOWED_TARGET_ENVIRONMENT"),
         (({"X-Reference-Id": "no"}, {}), 400, "X-Reference-Id"),
         (({"X-Reference-Id": "5f1f7a5e-6f0b-1d53-9a86-0d9c9f0c6a10"}, {}), 400, "X-Reference-Id"),
@@ -169,6 +169,15 @@ async def test_a_bad_request_is_refused_and_changes_nothing(client, sandbox, cha
     assert answer.status == status
     assert says in await answer.text()
     assert await sandbox.collections() == 0
+
+
+async def test_what_nobody_has_is_404(client):
+    for path in ("/collection/v1_0/requesttopay/5f1f7a5e-6f0b-4d53-9a86-0d9c9f0c6a10", "/collection/v1_0/x"):
+        answer = await client.get(path, headers=await bearer(client))
+        assert (answer.status, await answer.json()) == (
+            404,
+            {"code": "RESOURCE_NOT_FOUND", "message": "Requested resource was not found."},
+        )
 
 
 async def test_no_body_fits_the_contract_better_than_an_empty_202(client):
