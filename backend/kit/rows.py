@@ -1,7 +1,8 @@
 """Statements over many rows at once: rows travel as one JSON parameter, and what is read comes back as one.
 
 What the hot write batches are made of. The text of a statement does not depend on how many rows there are, so
-it is compiled once, and the database works through them in one step. On SQLite that step runs without
+it is compiled once, and the database works through them in one step. Bytes, for which JSON has no form, go
+end to end in a second parameter, each row naming its part (`Blob`). On SQLite that step runs without
 Python's interpreter lock, beside the event loop; `executemany` and `fetchall` take the lock again for every
 row, and each time wait for the event loop to let go of it.
 """
@@ -14,6 +15,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
+    LargeBinary,
     Select,
     Table,
     Text,
@@ -47,6 +50,25 @@ def insert_new(connection: Connection, table: Table) -> SqliteInsert | PgInsert:
     return insert_into(connection.dialect.name, table).on_conflict_do_nothing()
 
 
+class Blob:
+    """Bytes for the rows of one statement: `add` gives where they are, for two positions of the row."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, part: bytes) -> tuple[int, int]:
+        """(start, size); the first byte is 1, as in SQL."""
+        start = self._size + 1
+        self._parts.append(part)
+        self._size += len(part)
+        return start, len(part)
+
+    def joined(self) -> bytes:
+        """All of them, and never nothing: SQLite takes parts of an empty parameter for NULL."""
+        return b"".join(self._parts) or bytes(1)
+
+
 class Given:
     """The rows inside a statement, in one database's words."""
 
@@ -62,6 +84,12 @@ class Given:
         if self._postgresql:
             return cast(self.table.c.value.op("->>")(literal_column(str(position))), like.type)
         return func.json_extract(self.table.c.value, literal_column(f"'$[{position}]'"))
+
+    def part(self, position: int) -> Column:
+        """The bytes that a Blob gave the place of, which stands at `position` and the next one."""
+        whole = literal_column("0", Integer)
+        place = (self.column(position, whole), self.column(position + 1, whole))
+        return func.substr(bindparam("blob", type_=LargeBinary), *place, type_=LargeBinary)
 
     def columns(self, table: Table, names: Sequence[str], *, start: int = 0) -> list[Column]:
         """The values from position `start` on, with the types of the named columns."""
@@ -114,26 +142,32 @@ class RowsStatement:
 
     def __init__(self, build: Callable[[Given], Statement]):
         self._build = build
-        self._texts: dict[str, str] = {}
+        self._compiled: dict[str, tuple[str, Sequence[str]]] = {}  # text, and its parameters in order
 
-    def run(self, connection: Connection, rows: Rows) -> None:
-        """Execute it. Values may be text, integers, booleans and None."""
-        connection.exec_driver_sql(self._text(connection), (_encoded(rows),))
+    def run(self, connection: Connection, rows: Rows, blob: Blob | None = None) -> None:
+        """Execute it. Values may be text, integers, booleans and None; bytes are in `blob`."""
+        text, names = self._for(connection)
+        values: dict[str, str | bytes] = {"rows": _encoded(rows)}
+        if blob is not None:
+            values["blob"] = blob.joined()
+        connection.exec_driver_sql(text, tuple(values[name] for name in names))
 
     def read(self, connection: Connection, rows: Rows, schema: type[T]) -> list[T]:
-        """Execute a `packed` one; its rows as `schema`, an array-like Struct."""
-        packed = connection.exec_driver_sql(self._text(connection), (_encoded(rows),)).scalar_one()
-        return msgspec.json.decode(packed, type=list[schema]) if packed else []
+        """Execute a `packed` one; its rows as `schema`, an array-like Struct, which may have booleans."""
+        text, _ = self._for(connection)
+        packed = connection.exec_driver_sql(text, (_encoded(rows),)).scalar_one()
+        return msgspec.json.decode(packed, type=list[schema], strict=False) if packed else []
 
-    def _text(self, connection: Connection) -> str:
+    def _for(self, connection: Connection) -> tuple[str, Sequence[str]]:
         dialect = connection.dialect
-        text = self._texts.get(dialect.name)
-        if text is None:
+        known = self._compiled.get(dialect.name)
+        if known is None:
             compiled = self._build(Given(dialect.name)).compile(dialect=dialect)
-            if list(compiled.params) != ["rows"]:
-                raise ValueError("a rows statement takes no parameter besides its rows")
-            text = self._texts[dialect.name] = str(compiled)
-        return text
+            if not {"rows"} <= compiled.params.keys() <= {"rows", "blob"}:
+                raise ValueError("a rows statement takes no parameter besides its rows and their blob")
+            names = getattr(compiled, "positiontup", None) or ("rows",)
+            known = self._compiled[dialect.name] = str(compiled), tuple(names)
+        return known
 
 
 def _encoded(rows: Rows) -> str:

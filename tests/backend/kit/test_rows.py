@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -17,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from backend.kit.rows import Given, RowsStatement
+from backend.kit.rows import Blob, Given, RowsStatement
 
 
 class Thing(Struct, array_like=True, frozen=True):
@@ -56,6 +57,13 @@ count = RowsStatement(
     )
 )
 
+parts = Table("parts", metadata, Column("key", BigInteger, primary_key=True), Column("raw", LargeBinary))
+put_parts = RowsStatement(
+    lambda given: given.insert(
+        parts, ("key", "raw"), values=[given.column(0, parts.c.key), given.part(1)]
+    ).on_conflict_do_nothing()
+)
+
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 rows = st.builds(
     Thing,
@@ -84,6 +92,25 @@ def test_what_is_put_is_read(given_rows: list[Thing]) -> None:
         assert sorted(packed) == sorted((row.key, row.count, row.good, row.note) for row in given_rows)
 
 
+@given(st.lists(st.binary(max_size=20), max_size=10))
+def test_bytes_travel_beside_the_rows(raw: list[bytes]) -> None:
+    blob = Blob()
+    given_rows = [(key, *blob.add(each)) for key, each in enumerate(raw)]
+    with memory() as connection:
+        put_parts.run(connection, given_rows, blob)
+        found = connection.execute(select(parts.c.raw).order_by(parts.c.key)).scalars().all()
+        assert found == raw
+
+
+def test_zero_and_one_are_read_as_booleans() -> None:
+    with memory() as connection:
+        put.run(connection, [Thing("a", 1, True, None), Thing("b", 0, None, None)])
+        assert get.read(connection, [("a",), ("b",)], Thing) == [
+            Thing("a", 1, True, None),
+            Thing("b", 0, None, None),
+        ]
+
+
 def test_rows_that_are_there_stay_as_they_are() -> None:
     with memory() as connection:
         put.run(connection, [Thing("a", 1, None, None)])
@@ -97,6 +124,6 @@ def test_rows_that_are_there_stay_as_they_are() -> None:
 
 def test_postgresql_gets_its_own_words() -> None:
     text = str(Given("postgresql").insert_new(things, NAMES).compile(dialect=postgresql.dialect()))
-    assert "FROM json_array_elements(CAST(%(rows)s::VARCHAR AS JSON)) AS given" in text
+    assert "FROM jsonb_array_elements(CAST(%(rows)s::VARCHAR AS JSONB)) AS given" in text
     assert "CAST(given.value ->> 1 AS BIGINT)" in text
     assert "ON CONFLICT DO NOTHING" in text
