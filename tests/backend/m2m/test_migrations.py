@@ -94,7 +94,7 @@ async def test_an_old_database(database: Database) -> None:
     await database.write(old_rows)
     await migrate(database, "m2m")
     store = Store(b"pepper")
-    devices = await database.read(lambda c: store.lock_devices(c, ["A", "B", "C"]))
+    devices = await database.write(lambda c: store.lock_devices(c, ["A", "B", "C"]))
     assert {serial: device.token_count for serial, device in devices.items()} == {"A": 5, "B": 8, "C": 0}
     assert {(device.offered_epoch, device.down_sequence) for device in devices.values()} == {(0, 9)}
     counts = await database.read(store.count_commands)
