@@ -1,4 +1,7 @@
-"""The command line. Every import of ours waits until its command runs, so that `payg --help` is instant."""
+"""The command line. Every import of ours waits until its command runs, so that `payg --help` is instant.
+
+What operators do with running services is in backend/operator_commands.py, which waits as well.
+"""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -7,6 +10,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from backend.operator_commands import reconcile
 
 DATA_DIR = Path("data")
 BUILD_DIR = Path("build")
@@ -84,6 +89,7 @@ board_app = typer.Typer(help="Boards: from the sources to a controller that work
 app.add_typer(token_app, name="token")
 app.add_typer(board_app, name="board")
 app.add_typer(device_app, name="device")
+app.command()(reconcile)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from backend.mega.service import MegaService
 from backend.mese.ports import Accounts, Payments, Sms
 from backend.mese.service import MeseService
 from backend.momo.ports import Billing
+from backend.momo.schedule import Plan
 from backend.momo.service import Config as MomoConfig
 from backend.momo.service import MomoService
 from backend.money import Biller, build_money
@@ -60,6 +61,7 @@ class Site:
     development: bool
     biller: Biller = field(default_factory=Biller)
     sms: SmsRouting = field(default_factory=SmsRouting)
+    reconcile: Plan = field(default_factory=Plan)
 
     @property
     def master_key(self) -> bytes:
@@ -142,7 +144,9 @@ def build_momo(site: Site, billing: Billing) -> MomoService:
         clock=site.clock,
         entropy=site.entropy,
         config=MomoConfig(
-            callback_base_url=site.url_of("momo"), pepper=Vault(site.master_key, "momo", site.entropy).pepper
+            callback_base_url=site.url_of("momo"),
+            pepper=Vault(site.master_key, "momo", site.entropy).pepper,
+            reconcile=site.reconcile,
         ),
         billing=billing,
         providers=money.providers,

@@ -119,6 +119,7 @@ async def _serve(serving: _Serving, folder: DataDir) -> int:
         provider_url=settings.provider_url,
         biller=settings.biller(),
         sms=settings.sms(),
+        reconcile=settings.reconcile(),
         development=settings.development,
     )
     served = _build(service, site)

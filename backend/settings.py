@@ -9,6 +9,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from backend.kit.errors import CannotStart
 from backend.kit.tls import Tls, prepare
+from backend.momo.schedule import Plan
 from backend.money import Biller
 from backend.sms import AFRICASTALKING_USER, PRICES, ROUTES, SmsRouting
 
@@ -108,6 +109,16 @@ class ServeSettings(ListenSettings):
     equity_ipn_username: str = Biller.ipn_username
     halopesa_app_name: str = Biller.app_name
 
+    reconcile_hour_utc: int = Field(
+        default=3, ge=0, le=23, description="From when on momo reconciles the day before, every day."
+    )
+    reconcile_providers: list[str] | None = Field(
+        default=None, description="Which provider keys are reconciled; all unless named, [] for none."
+    )
+    reconcile_settle: bool = Field(
+        default=True, description="Whether what is certain is made good, or only reported."
+    )
+
     master_key: SecretStr | None = Field(default=None, description="Hex; seals the secrets in the databases.")
     solarium_api_key: SecretStr | None = None
     momo_api_key: SecretStr | None = None
@@ -170,6 +181,15 @@ class ServeSettings(ListenSettings):
             sender_ids=self.sms_sender_ids,
             prices=self.sms_prices,
             africastalking_user=self.africastalking_username,
+        )
+
+    def reconcile(self) -> Plan:
+        """When reconciliation runs by itself."""
+        providers = self.reconcile_providers
+        return Plan(
+            self.reconcile_hour_utc,
+            None if providers is None else tuple(providers),
+            self.reconcile_settle,
         )
 
     def biller(self) -> Biller:

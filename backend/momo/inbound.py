@@ -25,11 +25,10 @@ from backend.kit.outbox import Outgoing
 from backend.kit.runtime import Clock, Entropy, token_hex, uuid4
 from backend.momo.ports import Billing, Incoming, Paybill, Validation
 from backend.momo.states import State
-from backend.momo.store import PaymentRow, Store, Transaction, key_of
+from backend.momo.store import PROVIDERS, PaymentRow, Store, Transaction, key_of
 from backend.momo.transfers import CONFIRM
 
 VALIDATE_S = 4.0  # of billing's word; a provider waits 8 s for ours (Daraja)
-CLIENT = "provider"  # whose idempotency keys the providers' own transaction ids are
 UNAVAILABLE, MALFORMED = "unavailable", "malformed"
 
 
@@ -153,7 +152,7 @@ class Inbound:
             provider_ref=incoming.provider_tx,
             callback_secret=token_hex(self._entropy),
             created_at_ms=now_ms,
-            client=CLIENT,
+            client=PROVIDERS,
             provider_tx=incoming.provider_tx,
             paid_at_ms=now_ms if paid_at_ms is None else paid_at_ms,
             paid_subunit=incoming.amount_subunit,

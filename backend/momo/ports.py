@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+BOOKED_PAGE = 100  # transactions of one question: their ids fit the body that billing takes
+
 
 class Validation(Protocol):
     """Billing's answer to a validation; `status` is one of the four of checklist 29."""
@@ -28,6 +30,19 @@ class AccountRoute(Protocol):
     def provider_key(self) -> str: ...
     @property
     def customer_name(self) -> str | None: ...
+
+
+class Booked(Protocol):
+    """A payment as billing's ledger has it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def provider_tx(self) -> str: ...
+    @property
+    def amount_subunit(self) -> int: ...
+    @property
+    def currency(self) -> str: ...
 
 
 class Billing(Protocol):
@@ -63,6 +78,16 @@ class Billing(Protocol):
 
     async def resolve(self, *, reference: str, market: str) -> AccountRoute | None:
         """The route of an account of `market`, or None."""
+        ...
+
+    async def booked_payments(self, provider_key: str, transactions: Sequence[str]) -> Sequence[Booked]:
+        """Those of a provider's transactions that are in the ledger; at most BOOKED_PAGE are asked for."""
+        ...
+
+    async def booked_between(
+        self, provider_key: str, *, first_ms: int, last_ms: int, after: int = 0
+    ) -> Sequence[Booked]:
+        """A page of what was booked in a time, in order of id; `after` is the id of the last one before."""
         ...
 
 
@@ -168,7 +193,7 @@ class StatementLine:
     """A payment as a provider's statement has it.
 
     `provider_ref`: our reference or its handle, where it is named. The rest is known of payments that
-    customers began.
+    customers began. paid_at_ms: None where the statement has no time.
     """
 
     provider_tx: str
@@ -178,6 +203,7 @@ class StatementLine:
     reference: str = ""
     business_account: str = ""
     sender: str = ""
+    paid_at_ms: int | None = None
 
 
 class Statements(Protocol):

@@ -1,7 +1,7 @@
 """HTTP of momo: parse, call the service, render.
 
     POST /resolve · POST /validate · POST /payment · GET /payment/{id}?wait_s=    header API-KEY
-    POST /reconciliation    header API-KEY; a provider's statement against our books
+    /reconciliation...    reconciliation_routes.py
     POST /validate_payment · POST /confirm_payment    header API-KEY; MoMoEP's (checklist 35)
     POST|PUT /hooks/{provider}/{secret}    a provider's callback; the path is the credential
     POST /hooks/{market}/{name}/v|c/{secret} · /hooks/{market}/{name}    about payments that customers began:
@@ -22,18 +22,16 @@ from backend.kit.errors import BackendError, BadRequest, Forbidden, Unauthorized
 from backend.kit.keys import ApiKeys, Client
 from backend.kit.openapi import BASIC, Answer, Media, Operation, api_key, documented
 from backend.kit.web import JSON, application, empty_response, json_response, read_json
+from backend.momo import reconciliation_routes
 from backend.momo.errors import HTTP_STATUS, REFUSALS
-from backend.momo.ports import Incoming, StatementLine, Validation
+from backend.momo.ports import Incoming, Validation
 from backend.momo.schemas import (
     ConfirmPayment,
     ErrorAnswer,
     FieldError,
     FieldErrors,
-    Line,
     Payment,
     PaymentRequest,
-    ReconciliationReport,
-    ReconciliationRequest,
     ResolveRequest,
     RouteAnswer,
     ValidatePayment,
@@ -58,7 +56,8 @@ def make_app(service: MomoService, keys: ApiKeys) -> web.Application:
 
 
 def _operations(routes: "_Routes") -> list[Operation]:
-    return [*_asked_for(routes), *_momoep(routes), *_hooks(routes)]
+    reconciliation = reconciliation_routes.operations(routes.service, routes.client, KEY)
+    return [*_asked_for(routes), *reconciliation, *_momoep(routes), *_hooks(routes)]
 
 
 def _asked_for(routes: "_Routes") -> list[Operation]:
@@ -103,15 +102,6 @@ def _asked_for(routes: "_Routes") -> list[Operation]:
             "What became of a payment; waits for its end up to `wait_s` seconds",
             query=WaitQuery,
             answers={200: Payment, **_errors(401, 404)},
-            security=KEY,
-        ),
-        Operation(
-            "POST",
-            "/reconciliation",
-            routes.reconcile,
-            "Compares a provider's statement with our books",
-            request=ReconciliationRequest,
-            answers={200: ReconciliationReport, **_errors(401, 403, 413, 422, 503)},
             security=KEY,
         ),
     ]
@@ -207,14 +197,14 @@ def _render_empty(error: BackendError) -> web.Response:
 
 class _Routes:
     def __init__(self, service: MomoService, keys: ApiKeys):
-        self._service = service
+        self.service = service
         self._keys = keys
 
     async def resolve(self, request: web.Request) -> web.Response:
-        client = self._client(request)
+        client = self.client(request)
         body = await read_json(request, ResolveRequest)
         _check_market(client, body.market)
-        route = await self._service.resolve(reference=body.reference, market=body.market)
+        route = await self.service.resolve(reference=body.reference, market=body.market)
         if route is None:
             return json_response(NOT_FOUND, status=404)
         answer = RouteAnswer(
@@ -227,12 +217,12 @@ class _Routes:
         return json_response(answer)
 
     async def validate(self, request: web.Request) -> web.Response:
-        client = self._client(request)
+        client = self.client(request)
         body = await read_json(request, ValidateRequest)
         _check_market(client, _market_of(body.provider_key))
         if body.amount_subunit == 0:
             return json_response(TOO_LOW, status=412)
-        validation: Validation = await self._service.validate(
+        validation: Validation = await self.service.validate(
             reference=body.reference,
             currency=body.currency,
             business_account=body.business_account,
@@ -243,10 +233,10 @@ class _Routes:
         return json_response(answer, status=HTTP_STATUS[validation.status])
 
     async def pay(self, request: web.Request) -> web.Response:
-        client = self._client(request)
+        client = self.client(request)
         body = await read_json(request, PaymentRequest)
         _check_market(client, _market_of(body.provider_key))
-        payment = await self._service.pay(
+        payment = await self.service.pay(
             reference=body.reference,
             amount_subunit=body.amount_subunit,
             currency=body.currency,
@@ -259,20 +249,20 @@ class _Routes:
         return json_response(payment, status=202)
 
     async def payment(self, request: web.Request) -> web.Response:
-        self._client(request)
+        self.client(request)
         wait_s = _wait(request.query).wait_s
-        return json_response(await self._service.wait(request.match_info["payment_id"], wait_s=wait_s))
+        return json_response(await self.service.wait(request.match_info["payment_id"], wait_s=wait_s))
 
     async def callback(self, request: web.Request) -> web.Response:
         provider, secret = request.match_info["provider"], request.match_info["secret"]
-        answer = await self._service.callback(hook=provider, secret=secret, body=await request.read())
+        answer = await self.service.callback(hook=provider, secret=secret, body=await request.read())
         return empty_response(200) if answer is None else json_response(answer)
 
     async def validate_payment(self, request: web.Request) -> web.Response:
-        client = self._client(request)
+        client = self.client(request)
         body = await read_json(request, ValidatePayment)
         _check_market(client, _market_of(body.provider_key))
-        validation = await self._service.inbound.validate(
+        validation = await self.service.inbound.validate(
             reference=body.reference,
             currency=body.currency,
             business_account=body.business_account,
@@ -286,7 +276,7 @@ class _Routes:
         return json_response(answer, status=HTTP_STATUS[validation.status])
 
     async def confirm_payment(self, request: web.Request) -> web.Response:
-        client = self._client(request)
+        client = self.client(request)
         body = await read_json(request, ConfirmPayment)
         _check_market(client, _market_of(body.provider_key))
         incoming = Incoming(
@@ -298,45 +288,21 @@ class _Routes:
             currency=body.currency,
             sender=body.sender_phone_number,
         )
-        is_new = await self._service.inbound.confirm(incoming, paid_at_ms=epoch_ms(body.received_at))
+        is_new = await self.service.inbound.confirm(incoming, paid_at_ms=epoch_ms(body.received_at))
         return empty_response(200 if is_new else 409)
 
-    async def reconcile(self, request: web.Request) -> web.Response:
-        client = self._client(request)
-        body = await read_json(request, ReconciliationRequest)
-        _check_market(client, _market_of(body.provider_key))
-        report = await self._service.reconciliation.run(
-            body.provider_key,
-            first_ms=epoch_ms(body.since),
-            last_ms=epoch_ms(body.until),
-            lines=None if body.lines is None else [_line(line) for line in body.lines],
-            settle=body.settle,
-        )
-        return json_response(report)
-
     async def asked(self, request: web.Request) -> web.Response:
-        return json_response(await self._service.inbound.asked(**await _call(request)))
+        return json_response(await self.service.inbound.asked(**await _call(request)))
 
     async def told(self, request: web.Request) -> web.Response:
-        return json_response(await self._service.inbound.told(**await _call(request)))
+        return json_response(await self.service.inbound.told(**await _call(request)))
 
-    def _client(self, request: web.Request) -> Client:
+    def client(self, request: web.Request) -> Client:
+        """Whose the request's key is. Raises Unauthorized."""
         client = self._keys.client_of(request.headers.get("API-KEY"))
         if client is None:
             raise Unauthorized("send a valid key in the header API-KEY")
         return client
-
-
-def _line(line: Line) -> StatementLine:
-    return StatementLine(
-        provider_tx=line.provider_tx,
-        amount_subunit=line.amount_subunit,
-        currency=line.currency,
-        provider_ref=line.provider_ref,
-        reference=line.reference,
-        business_account=line.business_account,
-        sender=line.sender or "",
-    )
 
 
 class _Call(TypedDict):

@@ -1,7 +1,7 @@
 """Wire forms of momo's routes. Unknown members are ignored."""
 
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,6 +17,7 @@ Moment = Annotated[datetime, msgspec.Meta(extra_json_schema={"format": "date-tim
 # Daraja masks it: 25470****149 (resolutions 4).
 Sender = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9*]{6,14}\Z")]
 
+NEWEST = 2**62  # beyond every id: the first page
 MAX_SECONDS = 1e300  # no infinity
 
 
@@ -103,7 +104,7 @@ class ReconciliationRequest(msgspec.Struct, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A transaction: the statement's amount, and our payment, if there is one."""
+    """A transaction: the provider's amount (or ours), our payment and what billing booked, where known."""
 
     provider_tx: str
     amount_subunit: int
@@ -111,19 +112,111 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     payment_id: str | None = None
     state: str | None = None
     our_amount_subunit: int | None = None
+    booked_subunit: int | None = None
+    booked_currency: str | None = None
 
 
 class ReconciliationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """See reconciliation.py. `settled`: the transactions that were made good."""
+    """See comparison.py. `settled`: the transactions that were made good.
+
+    method: how the provider was heard (stated.py); unasked: payments that nobody could be asked about. new:
+    differences that no run has found before; resolved: those of earlier runs that are no more.
+    """
 
     provider_key: str
+    run_id: int
+    method: str
     lines: int
     matched: int
+    unasked: int
     amount_differs: list[Difference]
     unsettled: list[Difference]
     missing_here: list[Difference]
     not_on_statement: list[Difference]
+    not_booked: list[Difference]
+    booked_differs: list[Difference]
+    booked_only: list[Difference]
+    new: int
+    resolved: int
     settled: list[str] = []
+
+
+class PageQuery(msgspec.Struct, frozen=True):
+    """A page: `before` is the `next` of the page before."""
+
+    before: Annotated[int, msgspec.Meta(ge=1, le=NEWEST)] = NEWEST
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+
+
+class DifferenceQuery(PageQuery, frozen=True):
+    """GET /reconciliation/differences."""
+
+    state: Literal["open", "resolved", "closed", "all"] = "all"
+
+
+class RunRequest(msgspec.Struct, kw_only=True):
+    """POST /reconciliation/runs: `day` (UTC) of one provider, its statement or statuses asked for."""
+
+    provider_key: ProviderKey
+    day: date
+    settle: bool = True
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run; `report` comes with a single one. Its lists hold the first 500 of each kind."""
+
+    id: int
+    provider_key: str
+    since: str
+    until: str
+    state: str
+    scheduled: bool
+    started_at: str
+    ended_at: str | None = None
+    attempts: int
+    error: str | None = None
+    report: ReconciliationReport | None = None
+
+
+class RunPage(msgspec.Struct, frozen=True):
+    """GET /reconciliation/runs; `next` is the `before` of the next page, null on the last one."""
+
+    runs: list[RunView]
+    next: int | None
+
+
+class Providers(msgspec.Struct, frozen=True):
+    """GET /reconciliation/providers: the provider keys that can be reconciled."""
+
+    providers: list[str]
+
+
+class DifferenceView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A difference, found once; `state` is open, resolved or closed."""
+
+    id: int
+    provider_key: str
+    kind: str
+    state: str
+    found_at: str
+    seen_at: str
+    ended_at: str | None = None
+    closed_by: str | None = None
+    closed_reason: str | None = None
+    difference: Difference
+
+
+class DifferencePage(msgspec.Struct, frozen=True):
+    """GET /reconciliation/differences; `next` as in RunPage."""
+
+    differences: list[DifferenceView]
+    next: int | None
+
+
+class CloseRequest(msgspec.Struct, kw_only=True):
+    """POST /reconciliation/differences/{id}/close: what the operator did about it."""
+
+    reason: Text
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

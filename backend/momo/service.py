@@ -1,6 +1,7 @@
 """Decides about payments. Next: states.py (the table), transfers.py (what the outbox does), store.py (SQL).
 
-inbound.py takes in the payments that customers begin at the provider; reconciliation.py compares statements.
+inbound.py takes in the payments that customers begin at the provider; reconciliation.py compares statements,
+schedule.py has it run every day.
 
     pay       asks billing, stores the payment and its request in one transaction, then answers
     request   outbox: asks the provider           poll      outbox: reads the status until it is settled
@@ -27,6 +28,8 @@ from backend.momo.errors import BY_CODE
 from backend.momo.inbound import Inbound
 from backend.momo.ports import AccountRoute, Billing, Paybill, Provider, SharedHook, Statements, Validation
 from backend.momo.reconciliation import Reconciliation
+from backend.momo.reports import Reports
+from backend.momo.schedule import Plan, Schedule
 from backend.momo.schemas import Payment
 from backend.momo.states import PAID, SETTLED, STATUS, State
 from backend.momo.store import Key, PaymentRow, Store, key_of
@@ -36,6 +39,7 @@ from backend.momo.watch import Watch
 MAX_WAIT_S = 30.0  # of one long poll; callers come again
 RECHECK_S = 1.0  # another process on the same database may have settled it, and its commits wake nobody here
 AUDIT_LIMIT = 100  # stuck payments that an audit names
+GRACE_MS = 600_000  # younger payments are on their way
 VALIDATE_S = 4.0  # of billing's word on a new payment; the caller himself waits 8 s (resolutions 23)
 
 
@@ -43,12 +47,14 @@ VALIDATE_S = 4.0  # of billing's word on a new payment; the caller himself waits
 class Config:
     """`pepper` keys the hashes of api keys; `callback_base_url` is where providers reach our /hooks/.
 
-    `order_client`: whose idempotency keys those of `pay` without a client are.
+    `order_client`: whose idempotency keys those of `pay` without a client are. reconcile: when it runs by
+    itself.
     """
 
     callback_base_url: str
     pepper: bytes = field(repr=False)
     order_client: str = "mese"
+    reconcile: Plan = field(default_factory=Plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +116,22 @@ class MomoService:
         )
         self.reconciliation = Reconciliation(
             database=database,
+            clock=clock,
+            entropy=entropy,
             store=self._store,
+            billing=billing,
             transfers=self._transfers,
             inbound=self.inbound,
             providers=self._providers,
             statements=statements or {},
+        )
+        self.reports = Reports(database=database, clock=clock, store=self._store)
+        self._schedule = Schedule(
+            database=database,
+            clock=clock,
+            store=self._store,
+            reconciliation=self.reconciliation,
+            plan=config.reconcile,
         )
         self._dispatcher = Dispatcher(
             outbox=self._store.outbox,
@@ -130,9 +147,11 @@ class MomoService:
         await migrate(self._database, "momo")
         await self.keys.load(self._database)
         await self._dispatcher.start()
+        self._schedule.start()
 
     async def stop(self) -> None:
         """Stop at once; what was in hand is taken up at the next start."""
+        await self._schedule.stop()
         await self._dispatcher.stop()
 
     async def install_key(self, key: str, *, client: str, markets: Sequence[str] = ()) -> None:
@@ -140,6 +159,10 @@ class MomoService:
         now_ms = self._clock.now_ms()
         await self._database.write(lambda c: self.keys.install(c, key, client, markets, now_ms))
         await self.keys.load(self._database)
+
+    def settled_until_ms(self) -> int:
+        """Before when a payment has had the time to be told to billing: what reconciliation may judge."""
+        return self._clock.now_ms() - GRACE_MS
 
     async def resolve(self, *, reference: str, market: str) -> AccountRoute | None:
         """The route of an account of `market`, or None."""

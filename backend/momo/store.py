@@ -29,6 +29,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backend.kit.keys import ApiKeys
 from backend.kit.outbox import DEAD, Outbox
+from backend.momo.reconciliation_store import ReconciliationStore
 from backend.momo.states import PAID, SETTLED, State
 
 MAX_CALLBACKS = 100  # raw callbacks kept of one payment; a provider sends one or two
@@ -36,6 +37,8 @@ MAX_CALLBACKS = 100  # raw callbacks kept of one payment; a provider sends one o
 
 MAX_NAMES = 500  # in one statement: SQLite takes so many parameters and more
 MAX_PAID = 100_000  # payments in the time of one reconciliation
+
+PROVIDERS = "provider"  # client of payments that customers began: the providers' own ids are their keys
 
 Key = tuple[str, str]  # client and idempotency key
 Transaction = tuple[str, str]  # provider_key and provider_tx
@@ -80,6 +83,7 @@ class Store:
         self.metadata = MetaData()
         self.outbox = Outbox(self.metadata)
         self.keys = ApiKeys(self.metadata, pepper)
+        self.reconciliation = ReconciliationStore(self.metadata)
         self.payments = Table(
             "payments",
             self.metadata,
@@ -197,18 +201,39 @@ class Store:
                     found[row.handle] = row
         return found
 
-    def paid_between(
-        self, connection: Connection, provider_key: str, first_ms: int, last_ms: int
+    def made_between(
+        self, connection: Connection, provider_key: str, first_ms: int, last_ms: int, *, limit: int = MAX_PAID
     ) -> list[PaymentRow]:
-        """Payments of which we were told in a time that they were paid, oldest first."""
+        """Payments of a time, oldest first: asked for in it, or begun by a customer and told of in it.
+
+        What was asked for counts from when it was asked: it may be known to be paid only days later.
+        """
         table = self.payments
-        statement = (
-            select(table)
-            .where(table.c.provider_key == provider_key, table.c.paid_at_ms.between(first_ms, last_ms))
-            .order_by(table.c.paid_at_ms)
-            .limit(MAX_PAID)
-        )
-        return [_payment(row) for row in connection.execute(statement).mappings()]
+        asked = (table.c.client != PROVIDERS, table.c.created_at_ms.between(first_ms, last_ms))
+        begun = (table.c.client == PROVIDERS, table.c.paid_at_ms.between(first_ms, last_ms))
+        each = [
+            select(table).where(table.c.provider_key == provider_key, table.c.state.in_(sorted(State)), *some)
+            for some in (asked, begun)
+        ]
+        rows = [_payment(row) for some in each for row in connection.execute(some.limit(limit)).mappings()]
+        return sorted(rows, key=lambda row: (row.created_at_ms, row.id))[:limit]
+
+    def first_made_ms(self, connection: Connection) -> int | None:
+        """When the first payment was made."""
+        table = self.payments
+        firsts = [
+            connection.execute(select(func.min(table.c.created_at_ms)).where(table.c.state == state)).scalar()
+            for state in State
+        ]
+        return min((first for first in firsts if first is not None), default=None)
+
+    def by_ids(self, connection: Connection, ids: Sequence[str]) -> list[PaymentRow]:
+        """Payments by id."""
+        found: list[PaymentRow] = []
+        for start in range(0, len(ids), MAX_NAMES):
+            statement = select(self.payments).where(self.payments.c.id.in_(ids[start : start + MAX_NAMES]))
+            found += map(_payment, connection.execute(statement).mappings())
+        return found
 
     def booked(self, connection: Connection, transactions: Sequence[Transaction]) -> set[Transaction]:
         """Which of the providers' transactions belong to a payment already."""

@@ -81,6 +81,18 @@ class Transfers:
         if payment is not None and payment.state not in PAID:
             await self._paid(payment, seen)
 
+    async def seen(self, payment: PaymentRow) -> ProviderStatus:
+        """What its provider says became of a payment. Unavailable: it says nothing now."""
+        provider = self._provider(payment)
+        heard = await self._database.read(lambda c: self._store.callbacks_of(c, payment.id))
+        return await provider.status(self._debit(payment, provider), heard)
+
+    async def confirm_again(self, payment_ids: Sequence[str]) -> None:
+        """Tell billing of paid payments once more: it does not have them, and books each once."""
+        now_ms = self._clock.now_ms()
+        rows = [Outgoing(CONFIRM, payment_id, {}) for payment_id in payment_ids]
+        await self._database.write(lambda connection: self._store.outbox.put(connection, rows, now_ms))
+
     async def _request(self, row: Leased) -> Outcome:
         payment = await self._load(row)
         if payment.state not in (State.CREATED, State.UNKNOWN):
@@ -113,14 +125,9 @@ class Transfers:
         standing = await provider.request(self._debit(payment, provider))
         if isinstance(standing, Failed) and not never_sent:
             # An earlier try may have been taken: only the status can tell.
-            seen = await self._seen(payment)
+            seen = await self.seen(payment)
             return standing if seen is Standing.NOT_FOUND else seen
         return standing
-
-    async def _seen(self, payment: PaymentRow) -> ProviderStatus:
-        provider = self._provider(payment)
-        heard = await self._database.read(lambda c: self._store.callbacks_of(c, payment.id))
-        return await provider.status(self._debit(payment, provider), heard)
 
     def _again(self, payment: PaymentRow, error: Unavailable) -> Outcome:
         """The next try, in the payment's minute; a provider that wants to wait longer is not asked again."""
@@ -142,7 +149,7 @@ class Transfers:
             return Done()
         try:
             repeatable = self._provider(payment).repeatable
-            seen = await self._seen(payment)
+            seen = await self.seen(payment)
         except Unavailable as error:
             return await self._look_again(payment, error.detail, at_least_s=error.retry_after_s or 0)
         match seen:

@@ -1,15 +1,18 @@
 """Solarium over HTTP, with the signatures of service.py: what momo and mese use between processes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from backend.kit.errors import Unavailable
 from backend.kit.http import HttpAnswer, HttpClient, error_of
+from backend.kit.runtime import iso
 from backend.solarium.schemas import (
     STATUS_CODES,
     AccountRoute,
+    Booked,
+    BookedPayments,
     CustomerAccount,
     CustomerAccounts,
     CustomerTokens,
@@ -105,6 +108,30 @@ class SolariumClient:
         if answer.status != 200:
             raise error_of(answer, "customer_tokens")
         return _decoded(answer, CustomerTokens).tokens
+
+    async def booked_payments(self, provider_key: str, transactions: Sequence[str]) -> list[Booked]:
+        """See Solarium.booked_payments."""
+        body: dict[str, object] = {"provider_key": provider_key, "transactions": list(transactions)}
+        return await self._booked("/booked_payments", body)
+
+    async def booked_between(
+        self, provider_key: str, *, first_ms: int, last_ms: int, after: int = 0
+    ) -> list[Booked]:
+        """See Solarium.booked_between; whole seconds."""
+        since, until = iso(first_ms), iso(last_ms)
+        body: dict[str, object] = {
+            "provider_key": provider_key,
+            "since": since,
+            "until": until,
+            "after": after,
+        }
+        return await self._booked("/booked_between", body)
+
+    async def _booked(self, path: str, body: dict[str, object]) -> list[Booked]:
+        answer = await self._post(path, body)
+        if answer.status != 200:
+            raise error_of(answer, path.strip("/"))
+        return _decoded(answer, BookedPayments).payments
 
     async def _post(self, path: str, body: dict[str, object]) -> HttpAnswer:
         return await self._http.request(

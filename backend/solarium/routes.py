@@ -12,7 +12,7 @@ from aiohttp import web
 from backend.kit.errors import BackendError, BadRequest, Forbidden, MethodNotAllowed, Unauthorized
 from backend.kit.keys import ApiKeys, Client
 from backend.kit.web import application, empty_response, json_response, read_json
-from backend.solarium import operator_routes
+from backend.solarium import booked_routes, operator_routes
 from backend.solarium.schemas import (
     REFERENCE_NOT_FOUND,
     STATUS_CODES,
@@ -65,6 +65,7 @@ def make_app(service: Solarium, keys: ApiKeys) -> web.Application:
         [
             *(web.route("*", path, _post_only(handler)) for path, handler in posts.items()),
             *operator_routes.routes(service, inbound.client),
+            *booked_routes.routes(service, inbound.client),
         ],
         render=_render,
         service=SERVICE,

@@ -21,6 +21,7 @@ OK = "ok"
 REFERENCE_NOT_FOUND = "reference_not_found"
 AMOUNT_TOO_LOW = "amount_too_low"
 AMOUNT_TOO_HIGH = "amount_too_high"
+MAX_BOOKED = 200  # payments of one question or answer: 200 transaction ids fit a body
 STATUS_CODES = {OK: 200, AMOUNT_TOO_LOW: 412, AMOUNT_TOO_HIGH: 412, REFERENCE_NOT_FOUND: 404}
 
 
@@ -126,6 +127,39 @@ class CustomerTokens(Struct, frozen=True):
     """The answer: the last payment's tokens, as they are typed on the keypad, in order."""
 
     tokens: list[str]
+
+
+class Booked(Struct, frozen=True):
+    """A payment as the ledger has it; `outcome` is one of posting.py."""
+
+    id: int
+    provider_tx: str
+    amount_subunit: int
+    currency: str
+    outcome: str
+    confirmed_at_ms: int
+
+
+class BookedRequest(Struct, frozen=True):
+    """POST /booked_payments, our extension for momo's reconciliation."""
+
+    provider_key: ProviderKey
+    transactions: Annotated[list[Text], Meta(max_length=MAX_BOOKED)]
+
+
+class BookedBetween(Struct, frozen=True):
+    """POST /booked_between; `after` is the id of the last payment of the page before."""
+
+    provider_key: ProviderKey
+    since: datetime
+    until: datetime
+    after: Annotated[int, Meta(ge=0, le=2**62)] = 0
+
+
+class BookedPayments(Struct, frozen=True):
+    """Both answers; fewer than MAX_BOOKED between two times: there are no more."""
+
+    payments: list[Booked]
 
 
 class CommandReply(Struct, frozen=True):

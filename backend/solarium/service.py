@@ -23,6 +23,7 @@ from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
 from backend.solarium.accounts import NewAccount, account_row, business_row
 from backend.solarium.audit import Audit, audit
+from backend.solarium.booked_store import booked_between, booked_named
 from backend.solarium.confirmations import PAYMENT, Confirmation, Confirmations
 from backend.solarium.corrections import Corrections
 from backend.solarium.customers import Customers
@@ -34,8 +35,10 @@ from backend.solarium.orders import Orders, Partners
 from backend.solarium.posting import SUSPENSE, Account
 from backend.solarium.registration import Registration
 from backend.solarium.schemas import (
+    MAX_BOOKED,
     OK,
     AccountRoute,
+    Booked,
     CommandReply,
     ConfirmRequest,
     Validation,
@@ -234,6 +237,27 @@ class Solarium:
         if len({account.id for account in found}) != 1:
             return None
         return _route(min(found, key=lambda account: account.provider_key))
+
+    async def booked_payments(self, provider_key: str, transactions: Sequence[str]) -> list[Booked]:
+        """Those of a provider's transactions that are in the ledger."""
+        wanted = list(transactions)
+        return await self._database.read(lambda c: booked_named(c, self._store, provider_key, wanted))
+
+    async def booked_between(
+        self, provider_key: str, *, first_ms: int, last_ms: int, after: int = 0
+    ) -> list[Booked]:
+        """A page of MAX_BOOKED of what was booked in a time; `after` is the id of the last one before."""
+        return await self._database.read(
+            lambda connection: booked_between(
+                connection,
+                self._store,
+                provider_key,
+                first_ms=first_ms,
+                last_ms=last_ms,
+                after=after,
+                limit=MAX_BOOKED,
+            )
+        )
 
     # Orders
 

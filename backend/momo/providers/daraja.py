@@ -101,6 +101,7 @@ class _Paid(msgspec.Struct, rename="camel"):
     msisdn: str | int = ""
     billreference: str | int = ""
     amount: str | int | float = ""
+    trx_date: str = ""
 
 
 class _Pulled(msgspec.Struct):
@@ -230,6 +231,7 @@ class DarajaProvider:
             reference=str(paid.billreference),
             business_account=self._config.short_code,
             sender=sender_of(paid.msisdn, "254"),
+            paid_at_ms=_paid_at_ms(paid.trx_date),
         )
 
     def _signed(self) -> dict[str, object]:
@@ -314,6 +316,15 @@ def _same_number(seen: str, msisdn: str) -> bool:
 def _eat(at_ms: int, form: str) -> str:
     """A time in East Africa."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(EAT).strftime(form)
+
+
+def _paid_at_ms(text: str) -> int | None:
+    """East Africa's time, whatever zone it is written with ("2020-08-05T10:13:00Z"); None: it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return int(moment.replace(tzinfo=EAT).timestamp() * 1000)
 
 
 def _problem(answer: HttpAnswer) -> _Problem:

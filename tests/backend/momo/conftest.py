@@ -11,6 +11,7 @@ import pytest
 
 from backend.kit.database import open_database
 from backend.kit.migrations import migrate
+from backend.kit.runtime import parse_iso
 
 START_MS = 1_764_583_800_000
 
@@ -28,6 +29,15 @@ class Route:
     currency: str = "UGX"
     provider_key: str = "ug_mtn_mobilemoney"
     customer_name: str | None = "John Doe"
+
+
+@dataclass
+class Booked:
+    id: int
+    provider_tx: str
+    amount_subunit: int
+    currency: str
+    at_ms: int
 
 
 @dataclass
@@ -50,6 +60,22 @@ class BillingFake:
 
     async def resolve(self, *, reference, market):
         return Route(reference) if (reference, market) == ("254543", "UG") else None
+
+    async def booked_payments(self, provider_key, transactions):
+        return [each for each in self._ledger(provider_key) if each.provider_tx in transactions]
+
+    async def booked_between(self, provider_key, *, first_ms, last_ms, after=0):
+        ledger = self._ledger(provider_key)
+        return [each for each in ledger if first_ms <= each.at_ms <= last_ms and each.id > after][:2]
+
+    def _ledger(self, provider_key):
+        if self.down is not None:
+            raise self.down
+        return [
+            Booked(number, tx, paid["amount_subunit"], paid["currency"], parse_iso(paid["received_at"]))
+            for number, ((tx, key), paid) in enumerate(self.booked.items(), 1)
+            if key == provider_key
+        ]
 
     async def confirm(self, **payment):
         self.confirmed.append(payment)

@@ -7,6 +7,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from backend.kit.runtime import iso
 from backend.momo.ports import Failed, Standing, StatementLine, Succeeded, Taken
+from backend.momo.reconciliation import Span
 from backend.momo.routes import make_app
 from backend.momo.service import Config, MomoService
 from tests.backend.conftest import START_MS
@@ -185,5 +186,5 @@ async def test_many_lines(momo, provider):
     await paid(momo, provider, "k1", Succeeded("TX1", 500_00, "KES"))
     lines = [StatementLine(f"TX{number}", 500_00, "KES", f"r{number}") for number in range(1200)]
     run = momo.reconciliation.run
-    report = await run("ke_equity_eazzypay", first_ms=0, last_ms=2**60, lines=lines, settle=False)
+    report = await run(Span("ke_equity_eazzypay", 0, 2**60), lines=lines, settle=False)
     assert (report.matched, len(report.missing_here)) == (1, 1199)

@@ -1,0 +1,212 @@
+"""HTTP of reconciliation, for operators: header API-KEY; a key sees the providers of its markets.
+
+POST /reconciliation        a statement's lines, or the provider's own, against our books
+POST /reconciliation/runs   a day (UTC) of a provider; one that is not over ends before the youngest
+                            payments, which are on their way
+GET  /reconciliation/runs, /reconciliation/runs/{id}, /reconciliation/providers
+GET  /reconciliation/differences?state=open|resolved|closed|all
+POST /reconciliation/differences/{id}/close
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, time
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from backend.kit.errors import BadRequest, Forbidden
+from backend.kit.keys import Client
+from backend.kit.openapi import Answer, Operation, Security
+from backend.kit.web import json_response, read_json
+from backend.momo.ports import StatementLine
+from backend.momo.reconciliation import Span
+from backend.momo.schemas import (
+    CloseRequest,
+    DifferencePage,
+    DifferenceQuery,
+    DifferenceView,
+    ErrorAnswer,
+    FieldErrors,
+    Line,
+    PageQuery,
+    Providers,
+    ReconciliationReport,
+    ReconciliationRequest,
+    RunPage,
+    RunRequest,
+    RunView,
+    epoch_ms,
+)
+from backend.momo.service import MomoService
+
+DAY_MS = 86_400_000
+ID = "{id:[0-9]{1,18}}"
+
+ClientOf = Callable[[web.Request], Client]
+T = TypeVar("T")
+
+
+def operations(service: MomoService, client_of: ClientOf, key: Security) -> list[Operation]:
+    """The routes; `client_of` says whose a request's key is, or raises Unauthorized."""
+    routes = _Routes(service, client_of)
+    return [
+        Operation(
+            "POST",
+            "/reconciliation",
+            routes.reconcile,
+            "Compares a provider's statement with our books",
+            request=ReconciliationRequest,
+            answers={200: ReconciliationReport, **_errors(401, 403, 413, 422, 503)},
+            security=key,
+        ),
+        Operation(
+            "POST",
+            "/reconciliation/runs",
+            routes.make,
+            "Reconciles a day of a provider; one without a statement is asked about each payment",
+            request=RunRequest,
+            answers={200: ReconciliationReport, **_errors(401, 403, 413, 422, 503)},
+            security=key,
+        ),
+        Operation(
+            "GET",
+            "/reconciliation/providers",
+            routes.known,
+            "The providers that can be reconciled",
+            answers={200: Providers, 401: ErrorAnswer},
+            security=key,
+        ),
+        Operation(
+            "GET",
+            "/reconciliation/runs",
+            routes.runs,
+            "Runs, newest first",
+            query=PageQuery,
+            answers={200: RunPage, **_errors(401)},
+            security=key,
+        ),
+        Operation(
+            "GET",
+            f"/reconciliation/runs/{ID}",
+            routes.run,
+            "A run with its report",
+            answers={200: RunView, **_errors(401, 404)},
+            security=key,
+        ),
+        Operation(
+            "GET",
+            "/reconciliation/differences",
+            routes.differences,
+            "Differences, newest first; each is there once, however many runs found it",
+            query=DifferenceQuery,
+            answers={200: DifferencePage, **_errors(401)},
+            security=key,
+        ),
+        Operation(
+            "POST",
+            f"/reconciliation/differences/{ID}/close",
+            routes.close,
+            "Closes an open difference that an operator has dealt with",
+            request=CloseRequest,
+            answers={200: DifferenceView, **_errors(401, 404, 413)},
+            security=key,
+        ),
+    ]
+
+
+class _Routes:
+    def __init__(self, service: MomoService, client_of: ClientOf):
+        self._service = service
+        self._client_of = client_of
+
+    async def reconcile(self, request: web.Request) -> web.Response:
+        client = self._client_of(request)
+        body = await read_json(request, ReconciliationRequest)
+        _check(client, body.provider_key)
+        report = await self._service.reconciliation.run(
+            Span(body.provider_key, epoch_ms(body.since), epoch_ms(body.until)),
+            lines=None if body.lines is None else [_line(line) for line in body.lines],
+            settle=body.settle,
+        )
+        return json_response(report)
+
+    async def make(self, request: web.Request) -> web.Response:
+        client = self._client_of(request)
+        body = await read_json(request, RunRequest)
+        _check(client, body.provider_key)
+        first_ms = int(datetime.combine(body.day, time(), UTC).timestamp()) * 1000
+        span = Span(body.provider_key, first_ms, min(first_ms + DAY_MS - 1, self._service.settled_until_ms()))
+        if span.last_ms < first_ms:
+            raise BadRequest("the day has not begun", fields=[("day", "has not begun")])
+        report = await self._service.reconciliation.run(span, settle=body.settle, each=True)
+        return json_response(report)
+
+    async def known(self, request: web.Request) -> web.Response:
+        return json_response(Providers(self._providers(request)))
+
+    async def runs(self, request: web.Request) -> web.Response:
+        providers = self._providers(request)
+        query = _query(request, PageQuery)
+        return json_response(
+            await self._service.reports.runs(providers, before=query.before, limit=query.limit)
+        )
+
+    async def run(self, request: web.Request) -> web.Response:
+        providers = self._providers(request)
+        return json_response(await self._service.reports.run(providers, int(request.match_info["id"])))
+
+    async def differences(self, request: web.Request) -> web.Response:
+        providers = self._providers(request)
+        query = _query(request, DifferenceQuery)
+        found = await self._service.reports.differences(
+            providers,
+            state=None if query.state == "all" else query.state,
+            before=query.before,
+            limit=query.limit,
+        )
+        return json_response(found)
+
+    async def close(self, request: web.Request) -> web.Response:
+        client = self._client_of(request)
+        body = await read_json(request, CloseRequest)
+        closed = await self._service.reports.close(
+            self._providers(request), int(request.match_info["id"]), by=client.name, reason=body.reason
+        )
+        return json_response(closed)
+
+    def _providers(self, request: web.Request) -> list[str]:
+        """The provider keys that the caller's key may see."""
+        markets = self._client_of(request).markets
+        every = self._service.reconciliation.providers
+        return [key for key in every if not markets or key[:2].upper() in markets]
+
+
+def _check(client: Client, provider_key: str) -> None:
+    market = provider_key[:2].upper()
+    if client.markets and market not in client.markets:
+        raise Forbidden(f"this key is not for the market {market}")
+
+
+def _errors(*statuses: int) -> dict[int, Answer]:
+    return {400: FieldErrors, **dict.fromkeys(statuses, ErrorAnswer)}
+
+
+def _query(request: web.Request, schema: type[T]) -> T:
+    try:
+        return msgspec.convert(dict(request.query), schema, strict=False)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$.")
+        raise BadRequest("the query does not fit", fields=[(path.rstrip("`"), text)]) from error
+
+
+def _line(line: Line) -> StatementLine:
+    return StatementLine(
+        provider_tx=line.provider_tx,
+        amount_subunit=line.amount_subunit,
+        currency=line.currency,
+        provider_ref=line.provider_ref,
+        reference=line.reference,
+        business_account=line.business_account,
+        sender=line.sender or "",
+    )

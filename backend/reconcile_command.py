@@ -1,0 +1,103 @@
+"""`payg reconcile`: has a running momo reconcile a day, and prints what differs."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TextIO
+
+from backend.kit.http import AiohttpClient, HttpClient
+from backend.kit.runtime import Clock
+from backend.remote import CommandError, Remote, find
+from backend.settings import ServeSettings
+
+KINDS = {
+    "amount_differs": "the provider and we have different amounts",
+    "unsettled": "the provider has it; here it waits or failed",
+    "missing_here": "the provider has it; we never heard of it",
+    "not_on_statement": "we were told it was paid; the provider does not say so",
+    "not_booked": "paid, but not in the ledger",
+    "booked_differs": "in the ledger with another amount",
+    "booked_only": "in the ledger; neither the provider nor momo knows it",
+}
+SHOWN = 20  # differences of a kind that are printed; the report has more
+
+
+def run(
+    providers: Sequence[str],
+    day: str | None,
+    *,
+    settle: bool,
+    data_dir: Path,
+    url: str | None,
+    clock: Clock,
+    stdout: TextIO,
+) -> int:
+    """0: everything agrees, or was made good; 1: something differs. CommandError: momo can't do it."""
+    chosen = day or _yesterday(clock)
+
+    async def work() -> int:
+        http = AiohttpClient()
+        try:
+            momo = find("momo", header="API-KEY", data_dir=data_dir, url=url, settings=ServeSettings())
+            return await _all(http, momo, providers, chosen, settle=settle, stdout=stdout)
+        finally:
+            await http.close()
+
+    return asyncio.run(work())
+
+
+async def _all(
+    http: HttpClient, momo: Remote, providers: Sequence[str], day: str, *, settle: bool, stdout: TextIO
+) -> int:
+    every = list(providers) or (await momo.get(http, "/reconciliation/providers"))["providers"]
+    code = 0
+    for provider_key in every:
+        wanted = {"provider_key": provider_key, "day": day, "settle": settle}
+        try:
+            report = await momo.post(http, "/reconciliation/runs", wanted)
+        except CommandError as error:
+            stdout.write(f"{provider_key} {day}: not reconciled: {error}\n")
+            code = 2
+            continue
+        stdout.writelines(f"{line}\n" for line in _lines(report, day))
+        code = max(code, int(_left(report) > 0))
+    return code
+
+
+def _lines(report: Mapping[str, Any], day: str) -> list[str]:
+    found = sum(len(report[kind]) for kind in KINDS)
+    unasked = f", {report['unasked']} that nobody can be asked about" if report["unasked"] else ""
+    lines = [
+        f"{report['provider_key']} {day}: {report['matched']} of {report['lines']} matched"
+        f" (by {report['method']}{unasked}); {found} differences, {report['new']} of them new,"
+        f" {len(report['settled'])} made good; run {report['run_id']}"
+    ]
+    for kind, text in KINDS.items():
+        if report[kind]:
+            lines.append(f"  {kind}: {text}")
+        lines += [f"    {_difference(each)}" for each in report[kind][:SHOWN]]
+        if len(report[kind]) > SHOWN:
+            lines.append(f"    and {len(report[kind]) - SHOWN} more")
+    return lines
+
+
+def _difference(each: Mapping[str, Any]) -> str:
+    amounts = [f"{each['currency']} {each['amount_subunit'] / 100:,.2f}"]
+    if each.get("our_amount_subunit") is not None:
+        amounts.append(f"ours {each['our_amount_subunit'] / 100:,.2f}")
+    if each.get("booked_subunit") is not None:
+        amounts.append(f"booked {each['booked_currency']} {each['booked_subunit'] / 100:,.2f}")
+    payment = f"  payment {each['payment_id']} ({each['state']})" if each.get("payment_id") else ""
+    return f"{each['provider_tx'] or '-'}  {', '.join(amounts)}{payment}"
+
+
+def _left(report: Mapping[str, Any]) -> int:
+    """Differences that were not made good."""
+    healed = set(report["settled"])
+    return sum(each["provider_tx"] not in healed for kind in KINDS for each in report[kind])
+
+
+def _yesterday(clock: Clock) -> str:
+    now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
+    return (now - timedelta(days=1)).date().isoformat()

@@ -1,0 +1,90 @@
+"""A running service, for the commands of operators: where it is, and the key to it.
+
+--url, or the environment's PAYG_SERVICE_URL   with PAYG_SERVICE_API_KEY, or the key of the data directory
+credentials.json of the data directory         what `payg up` wrote
+the address that `payg serve` uses             with the same keys as --url
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backend.data_dir import SECRETS
+from backend.kit.errors import BackendError
+from backend.kit.http import HttpAnswer, HttpClient
+from backend.settings import ServeSettings
+
+CREDENTIALS = "credentials.json"
+WAIT_S = 900.0  # a reconciliation asks a provider about thousands of payments
+MAX_REASON = 300
+
+
+class CommandError(Exception):
+    """The command can't be done; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A service's base URL and an operator's key for it; `header` is where the key goes."""
+
+    name: str
+    url: str
+    header: str
+    key: str = field(repr=False)
+
+    async def call(
+        self, http: HttpClient, method: str, path: str, body: bytes = b"", *, timeout_s: float = WAIT_S
+    ) -> HttpAnswer:
+        """Its answer, whatever the status. CommandError: it does not answer."""
+        headers = {self.header: self.key, "Content-Type": "application/json"}
+        try:
+            return await http.request(
+                method, self.url + path, headers=headers, body=body, timeout_s=timeout_s
+            )
+        except BackendError as error:
+            raise CommandError(
+                f"{self.name} at {self.url} does not answer ({error.detail}): is it running?"
+            ) from None
+
+    async def get(self, http: HttpClient, path: str) -> Mapping[str, Any]:
+        """The JSON of a 200. CommandError: anything else."""
+        return self.read(await self.call(http, "GET", path))
+
+    async def post(self, http: HttpClient, path: str, body: object) -> Mapping[str, Any]:
+        """The same of a POST."""
+        return self.read(await self.call(http, "POST", path, msgspec.json.encode(body)))
+
+    def read(self, answer: HttpAnswer, *, good: tuple[int, ...] = (200,)) -> Mapping[str, Any]:
+        """The JSON of an answer with one of those statuses."""
+        if answer.status not in good:
+            reason = " ".join(answer.body.decode(errors="replace").split())[:MAX_REASON]
+            raise CommandError(f"{self.name} answered HTTP {answer.status}: {reason}")
+        try:
+            return answer.json()
+        except BackendError:
+            raise CommandError(f"{self.url} is not {self.name}: its answer is no JSON") from None
+
+
+def find(name: str, *, header: str, data_dir: Path, url: str | None, settings: ServeSettings) -> Remote:
+    """The service `name`. CommandError: nobody says what its key is."""
+    known = _read(data_dir / CREDENTIALS)
+    named = url or (settings.url_of(name) if f"{name}_url" in settings.model_fields_set else None)
+    own = known.get(name)
+    if named is None and own is not None and "http" in known:
+        return Remote(name, f"{known['http']}/{name}", header, str(own["api_key"]))
+    key = settings.secret_of(f"{name}_api_key") or _read(data_dir / SECRETS).get(f"{name}_api_key")
+    if not isinstance(key, str):
+        raise CommandError(
+            f"no key for {name}: set PAYG_{name.upper()}_API_KEY, or name the --data-dir of `payg up`"
+        )
+    return Remote(name, (named or settings.url_of(name)).rstrip("/"), header, key)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError):
+        return {}

@@ -1,0 +1,54 @@
+"""HTTP for momo's reconciliation, with its API-KEY: what of a provider's payments is in the ledger.
+
+POST /booked_payments   by the provider's transaction ids
+POST /booked_between    by the time of booking, in pages
+"""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from backend.kit.errors import Forbidden
+from backend.kit.keys import Client
+from backend.kit.web import json_response, read_json
+from backend.solarium.schemas import BookedBetween, BookedPayments, BookedRequest, epoch_ms
+from backend.solarium.service import Solarium
+
+ClientOf = Callable[[web.Request], Client]
+
+
+def routes(service: Solarium, client_of: ClientOf) -> list[web.RouteDef]:
+    """The routes; `client_of` says whose a request's key is, or raises Unauthorized."""
+    books = _Books(service, client_of)
+    return [web.post("/booked_payments", books.named), web.post("/booked_between", books.between)]
+
+
+class _Books:
+    def __init__(self, service: Solarium, client_of: ClientOf):
+        self._service = service
+        self._client_of = client_of
+
+    async def named(self, request: web.Request) -> web.Response:
+        client = self._client_of(request)
+        asked = await read_json(request, BookedRequest)
+        _check(client, asked.provider_key)
+        found = await self._service.booked_payments(asked.provider_key, asked.transactions)
+        return json_response(BookedPayments(found))
+
+    async def between(self, request: web.Request) -> web.Response:
+        client = self._client_of(request)
+        asked = await read_json(request, BookedBetween)
+        _check(client, asked.provider_key)
+        found = await self._service.booked_between(
+            asked.provider_key,
+            first_ms=epoch_ms(asked.since),
+            last_ms=epoch_ms(asked.until),
+            after=asked.after,
+        )
+        return json_response(BookedPayments(found))
+
+
+def _check(client: Client, provider_key: str) -> None:
+    market = provider_key[:2].upper()
+    if client.markets and market not in client.markets:
+        raise Forbidden(f"this API-KEY is not for {market}")
