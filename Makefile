@@ -10,7 +10,7 @@ STUBS  := $(TARGETS:%=requirements/stubs-%.lock)
 LOCK   := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
           --no-header --no-annotate --quiet
 
-.PHONY: help setup run test lint bench explore soak lock clean
+.PHONY: help setup run test lint bench grown explore soak lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -62,6 +62,9 @@ test: $(VENV)/.tools lint ## everything that must pass before a commit
 
 bench: $(VENV)/.dev ## measure: the way to the light, confirm_payment in batches and without
 	$(BIN)/python -m tests.bench
+
+grown: $(VENV)/.dev ## measure beside an empty database: a million payments, 100,000 devices; the memory of `payg up` on it
+	$(BIN)/python -m tests.bench.grown
 
 explore: $(VENV)/.dev ## long property tests and 200 crashes at random instants
 	HYPOTHESIS_PROFILE=explore CRASH_SEEDS=200 $(BIN)/pytest -n 2 --dist worksteal --timeout 3600

@@ -15,6 +15,8 @@ from aiohttp import web
 from backend.kit.database import Database
 
 CONNECTIONS = 256
+MASTER_KEY = bytes(32)
+DEVICES = 2_000  # what a server knows, unless its database was filled before
 TURN_NUMBERS = 10_000_000  # what one turn may use of the numbers that make its requests unlike all others
 
 BATCH = "batch"  # the service as it is
@@ -51,10 +53,19 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One load: its number among those that the same server gets, and numbers that no other turn has."""
+    """One load: its number among those that the same server gets, and numbers that no other turn has.
+
+    devices: how many customers and devices the server knows.
+    """
 
     number: int
     numbers: Iterator[int]
+    devices: int = DEVICES
+
+
+def serial(number: int) -> str:
+    """The device of customer `number`, in every service."""
+    return f"SCBLNX/A/BT/{100_000 + number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The load process: keep-alive connections, each sending its next request on the last answer.
 
-    python -m tests.bench.load BENCH PORT --turn N --seconds S
+    python -m tests.bench.load BENCH PORT --turn N --seconds S [--devices N] [--prefix PATH]
 
 Raw protocols on uvloop, so that the load costs little of the machine that the server needs. Each answer's
 status and text are checked. Prints one line of JSON.
@@ -19,7 +19,7 @@ from typing import cast
 
 import uvloop
 
-from tests.bench.bench import CONNECTIONS, TURN_NUMBERS, Answer, Stream, Turn
+from tests.bench.bench import CONNECTIONS, DEVICES, TURN_NUMBERS, Answer, Stream, Turn
 from tests.bench.table import BENCHES
 
 WARM_UP_S = 0.5  # not counted: the first batches fill caches and compile statements
@@ -72,15 +72,19 @@ def _length(received: bytes, head: int) -> int:
     return int(received[at + len(LENGTH) : received.index(b"\r\n", at + len(LENGTH))])
 
 
-async def load(bench: str, port: int, *, turn: int, seconds: float) -> dict[str, object]:
+async def load(
+    bench: str, port: int, *, turn: int, seconds: float, devices: int, prefix: str
+) -> dict[str, object]:
     """Send for `seconds` and say how it went."""
     service = import_module(f"tests.bench.{BENCHES[bench].service}_load")
     stream: Stream = getattr(service, BENCHES[bench].stream)
     expected: Answer = service.ANSWERS[bench]
-    numbers = Turn(turn, itertools.count(turn * TURN_NUMBERS))
+    numbers = Turn(turn, itertools.count(turn * TURN_NUMBERS), devices)
     wrong: Counter[str] = Counter()
     loop = asyncio.get_running_loop()
-    connections = [Connection(stream(numbers, index), expected, wrong) for index in range(CONNECTIONS)]
+    connections = [
+        Connection(_below(prefix, stream(numbers, index)), expected, wrong) for index in range(CONNECTIONS)
+    ]
     for each in connections:
         await loop.create_connection(lambda each=each: each, "127.0.0.1", port)
     started, cpu = time.perf_counter(), _cpu_s()
@@ -103,6 +107,13 @@ async def load(bench: str, port: int, *, turn: int, seconds: float) -> dict[str,
     }
 
 
+def _below(prefix: str, requests: Iterator[bytes]) -> Iterator[bytes]:
+    """The requests to a service that is mounted below `prefix`."""
+    if not prefix:
+        return requests
+    return (request.replace(b" /", b" %b/" % prefix.encode(), 1) for request in requests)
+
+
 def _cpu_s() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
@@ -115,10 +126,20 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--turn", type=int, default=0)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--devices", type=int, default=DEVICES)
+    parser.add_argument("--prefix", default="")
     options = parser.parse_args()
-    print(
-        json.dumps(uvloop.run(load(options.bench, options.port, turn=options.turn, seconds=options.seconds)))
+    result = uvloop.run(
+        load(
+            options.bench,
+            options.port,
+            turn=options.turn,
+            seconds=options.seconds,
+            devices=options.devices,
+            prefix=options.prefix,
+        )
     )
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

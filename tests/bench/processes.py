@@ -16,6 +16,8 @@ from unittest import mock
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.bench.bench import DEVICES
+
 STOP_S = 10.0
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -36,11 +38,13 @@ def server(bench: str, database_url: str, mode: str) -> Generator[tuple[int, int
             process.wait(STOP_S)
 
 
-def load(bench: str, port: int, *, turn: int, seconds: float) -> Load:
+def load(
+    bench: str, port: int, *, turn: int, seconds: float, devices: int = DEVICES, prefix: str = ""
+) -> Load:
     """One turn of load.py: what it prints."""
     command = [
         *(sys.executable, "-m", "tests.bench.load", bench, str(port)),
-        *(f"--turn={turn}", f"--seconds={seconds}"),
+        *(f"--turn={turn}", f"--seconds={seconds}", f"--devices={devices}", f"--prefix={prefix}"),
     ]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 

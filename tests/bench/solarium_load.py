@@ -6,7 +6,6 @@ from tests.bench.bench import Answer, Turn
 from tests.bench.http import post
 
 API_KEY = "bench-key"
-ACCOUNTS = 2_000
 FIRST_REFERENCE = 100_000
 BUSINESS_ACCOUNT = "600100"
 PROVIDER_KEY = "ug_mtn_mobilemoney"
@@ -20,8 +19,8 @@ _HEADERS = {"API_KEY": API_KEY, "Content_Type": "application/json"}
 _ROUTE = b'"currency":"UGX","business_account":"600100","provider_key":"ug_mtn_mobilemoney"'
 
 
-def _reference(number: int) -> int:
-    return FIRST_REFERENCE + number * 7919 % ACCOUNTS  # a prime: the accounts in no order
+def _reference(turn: Turn, number: int) -> int:
+    return FIRST_REFERENCE + number * 7919 % turn.devices  # a prime: the accounts in no order
 
 
 def confirm_payment(turn: Turn, _connection: int) -> Iterator[bytes]:
@@ -33,7 +32,7 @@ def confirm_payment(turn: Turn, _connection: int) -> Iterator[bytes]:
     )
     for number in turn.numbers:
         amount_subunit = PRICE_SUBUNIT * (1 + number % 3)
-        yield request(body % (_reference(number), amount_subunit, number, number))
+        yield request(body % (_reference(turn, number), amount_subunit, number, number))
 
 
 def validate_payment(turn: Turn, _connection: int) -> Iterator[bytes]:
@@ -41,4 +40,4 @@ def validate_payment(turn: Turn, _connection: int) -> Iterator[bytes]:
     request = post("/validate_payment", **_HEADERS)
     body = b'{"reference":"%d","amount_subunit":%d,"additional_fields":["customer_name"],' + _ROUTE + b"}"
     for number in turn.numbers:
-        yield request(body % (_reference(number), PRICE_SUBUNIT * (1 + number % 3)))
+        yield request(body % (_reference(turn, number), PRICE_SUBUNIT * (1 + number % 3)))

@@ -15,9 +15,8 @@ from backend.solarium.orders import Partners
 from backend.solarium.routes import make_app
 from backend.solarium.service import NewAccount, Solarium, SolariumConfig
 from backend.solarium.store import Store
-from tests.bench.bench import ORDINARY, SINGLE, Running
+from tests.bench.bench import DEVICES, MASTER_KEY, ORDINARY, SINGLE, Running, serial
 from tests.bench.solarium_load import (
-    ACCOUNTS,
     API_KEY,
     BUSINESS_ACCOUNT,
     FIRST_REFERENCE,
@@ -44,7 +43,7 @@ async def start(database: Database, bench: str, mode: str) -> Running:
         clock=SystemClock(),
         entropy=SystemEntropy(),
         config=SolariumConfig(
-            master_key=bytes(32),
+            master_key=MASTER_KEY,
             callback_base="http://127.0.0.1:1",
             callback_secret=bytes(32),
             max_batch=1 if mode == SINGLE else MAX_BATCH,
@@ -56,7 +55,7 @@ async def start(database: Database, bench: str, mode: str) -> Running:
         service.book = one_by_one.book  # type: ignore[method-assign]
         service.validate = one_by_one.validate  # type: ignore[method-assign]
     await service.start()
-    await service.register_accounts(_accounts())
+    await service.register_accounts([account(number) for number in range(DEVICES)])
     await service.install_key(API_KEY, client="bench")
     return Running(make_app(service, service.keys), service.stop)
 
@@ -70,18 +69,16 @@ async def stored(database: Database, bench: str) -> int | None:
     return found.payments
 
 
-def _accounts() -> list[NewAccount]:
-    return [
-        NewAccount(
-            reference=f"{FIRST_REFERENCE + number}",
-            business_account=BUSINESS_ACCOUNT,
-            provider_key=PROVIDER_KEY,
-            currency="UGX",
-            market="UG",
-            customer_name="John Doe",
-            msisdn=f"2567{number:08}",
-            device=f"SCBLNX/A/BT/{FIRST_REFERENCE + number}",
-            price_per_day_subunit=PRICE_SUBUNIT,
-        )
-        for number in range(ACCOUNTS)
-    ]
+def account(number: int) -> NewAccount:
+    """The customer of this number, with a device."""
+    return NewAccount(
+        reference=f"{FIRST_REFERENCE + number}",
+        business_account=BUSINESS_ACCOUNT,
+        provider_key=PROVIDER_KEY,
+        currency="UGX",
+        market="UG",
+        customer_name="John Doe",
+        msisdn=f"2567{number:08}",
+        device=serial(number),
+        price_per_day_subunit=PRICE_SUBUNIT,
+    )

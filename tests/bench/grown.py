@@ -1,0 +1,132 @@
+"""`make grown`: the services' rates on a database of years beside an empty one, and the memory of `payg up`.
+
+    python -m tests.bench.grown [--payments 1000000] [--devices 100000] [NAME ...]
+
+Each service's database is filled once (SERVICE_fill.py), its benches run on it and on an empty one in turns,
+with requests for all of the devices. Then `payg up` runs on the filled databases while payments come in, and
+its memory is read. SQLite, durable commits.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+
+import uvloop
+
+from backend.data_dir import SECRETS, write_private
+from backend.kit.database import open_database
+from tests.bench.bench import BATCH, DEVICES, MASTER_KEY, Bench
+from tests.bench.processes import Load, load, server
+from tests.bench.table import BENCHES
+from tests.scenarios.up_process import running
+
+FILLED = ("solarium", "m2m", "moto")
+SHARE = 0.7  # of the rate on an empty database: the goal
+TURNS = 3
+SECONDS = 4.0
+MEMORY_S = 120.0  # a goal of flatness wants time for a leak to show
+READ_EVERY_S = 5.0
+SETTLED = 0.25  # of the readings: caches fill before
+MORE = 1.1  # times the settled memory is still flat
+
+
+def run(bench: Bench, filled: Path, empty: Path, *, devices: int) -> tuple[list[Load], list[Load]]:
+    """Turns on the empty and on the filled database; AssertionError if an answer was wrong."""
+    turns: tuple[list[Load], list[Load]] = ([], [])
+    with ExitStack() as servers:
+        ports = [
+            servers.enter_context(server(bench.name, f"sqlite:///{folder}", BATCH))[1]
+            for folder in (empty, filled)
+        ]
+        for turn in range(TURNS):
+            for port, taken, known in zip(ports, turns, (DEVICES, devices), strict=True):
+                result = load(bench.name, port, turn=turn, seconds=SECONDS, devices=known)
+                assert not result["wrong"], f"{bench.name}: {result['wrong']}"
+                taken.append(result)
+    return turns
+
+
+def report(bench: Bench, empty: list[Load], filled: list[Load]) -> None:
+    """Print the rates and their ratio."""
+    share = statistics.median(
+        on_filled["per_s"] / on_empty["per_s"] for on_empty, on_filled in zip(empty, filled, strict=True)
+    )
+    rates = [bench.items * statistics.median(turn["per_s"] for turn in turns) for turns in (empty, filled)]
+    verdict = "met" if share >= SHARE else "MISSED"
+    print(
+        f"{bench.name:24} empty {rates[0]:7.0f}/s   filled {rates[1]:7.0f}/s   {share:4.0%}"
+        f"  goal {SHARE:.0%}: {verdict}",
+        flush=True,
+    )
+
+
+async def fill(service: str, folder: Path, *, devices: int, payments: int) -> None:
+    """Fill a service's database in `folder`."""
+    started = time.perf_counter()
+    database = open_database(f"sqlite:///{folder}", service)
+    filling = import_module(f"tests.bench.{service}_fill").fill
+    await filling(database, master_key=MASTER_KEY, devices=devices, payments=payments)
+    await database.close()
+    print(f"{service}: filled in {time.perf_counter() - started:.0f} s", flush=True)
+
+
+async def memory(folder: Path, *, devices: int) -> None:
+    """`payg up` on the filled databases: its memory while payments come in as fast as it takes them."""
+    async with running(folder, devices=20) as up:
+        assert up.process is not None
+        port = int(up.credentials["http"].rpartition(":")[2])
+        readings: list[float] = []
+        paying = asyncio.create_task(
+            asyncio.to_thread(
+                load,
+                "confirm_payment",
+                port,
+                turn=TURNS,
+                seconds=MEMORY_S,
+                devices=devices,
+                prefix="/solarium",
+            )
+        )
+        while not paying.done():
+            await asyncio.sleep(READ_EVERY_S)
+            readings.append(_resident_mb(up.process.pid))
+        result = await paying
+        assert not result["wrong"], result["wrong"]
+    settled = readings[int(len(readings) * SETTLED)]
+    shown = " ".join(f"{each:.0f}" for each in readings[:: max(1, len(readings) // 8)])
+    verdict = "flat" if readings[-1] <= settled * MORE else "GROWS"
+    print(f"payg up, {result['answered']} payments at {result['per_s']:.0f}/s: MB {shown}: {verdict}")
+
+
+def _resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def main() -> None:
+    """Fill, compare, print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.grown")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument("--payments", type=int, default=1_000_000)
+    parser.add_argument("--devices", type=int, default=100_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        filled = Path(temporary) / "filled"
+        filled.mkdir()
+        write_private(filled / SECRETS, {"master_key": MASTER_KEY.hex()})
+        for service in FILLED:
+            uvloop.run(fill(service, filled, devices=options.devices, payments=options.payments))
+        for bench in BENCHES.values():
+            if bench.service in FILLED and bench.name in (options.names or BENCHES):
+                empty = Path(temporary) / f"{bench.stream}_empty"
+                report(bench, *run(bench, filled, empty, devices=options.devices))
+        uvloop.run(memory(filled, devices=options.devices))
+
+
+if __name__ == "__main__":
+    main()
