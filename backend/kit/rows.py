@@ -4,10 +4,11 @@ What the hot write batches are made of. The text of a statement does not depend 
 it is compiled once, and the database works through them in one step. Bytes, for which JSON has no form, go
 end to end in a second parameter, each row naming its part (`Blob`). On SQLite that step runs without
 Python's interpreter lock, beside the event loop; `executemany` and `fetchall` take the lock again for every
-row, and each time wait for the event loop to let go of it.
+row, and each time wait for the event loop to let go of it. On PostgreSQL each statement is a round trip:
+round_trips.py makes one of several.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -33,16 +34,20 @@ from sqlalchemy.dialects.postgresql import Insert as PgInsert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 T = TypeVar("T")
 Rows = Sequence[object]  # each a sequence of values, or an array-like msgspec Struct
 Column = ColumnElement[Any]
 Statement = SqliteInsert | PgInsert | Select[*tuple[Any, ...]] | Update
 
+POSTGRESQL = "postgresql"  # the name of its dialect
+TOGETHER = "payg.together"  # in a connection's info: what waits for the end of round_trips.together
+
 
 def insert_into(dialect: str, table: Table) -> SqliteInsert | PgInsert:
     """INSERT in the words of the database named `dialect`: the generic one knows no ON CONFLICT."""
-    return pg_insert(table) if dialect == "postgresql" else sqlite_insert(table)
+    return pg_insert(table) if dialect == POSTGRESQL else sqlite_insert(table)
 
 
 def insert_new(connection: Connection, table: Table) -> SqliteInsert | PgInsert:
@@ -72,10 +77,12 @@ class Blob:
 class Given:
     """The rows inside a statement, in one database's words."""
 
-    def __init__(self, dialect: str):
+    def __init__(self, dialect: str, suffix: str = ""):
+        """`suffix` tells the parameters of statements that go together apart."""
         self._dialect = dialect
-        self._postgresql = dialect == "postgresql"
-        rows = bindparam("rows", type_=Text)
+        self._postgresql = dialect == POSTGRESQL
+        self._blob = f"blob{suffix}"
+        rows = bindparam(f"rows{suffix}", type_=Text)
         array = func.jsonb_array_elements(cast(rows, JSONB)) if self._postgresql else func.json_each(rows)
         self.table = array.table_valued("value", name="given")
 
@@ -89,7 +96,7 @@ class Given:
         """The bytes that a Blob gave the place of, which stands at `position` and the next one."""
         whole = literal_column("0", Integer)
         place = (self.column(position, whole), self.column(position + 1, whole))
-        return func.substr(bindparam("blob", type_=LargeBinary), *place, type_=LargeBinary)
+        return func.substr(bindparam(self._blob, type_=LargeBinary), *place, type_=LargeBinary)
 
     def columns(self, table: Table, names: Sequence[str], *, start: int = 0) -> list[Column]:
         """The values from position `start` on, with the types of the named columns."""
@@ -126,14 +133,16 @@ class Given:
         # SQLite's parser needs a WHERE to tell ON CONFLICT from a join's ON.
         return insert_into(self._dialect, table).from_select(list(names), rows.where(true()))
 
-    def packed(self, rows: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-        """SELECT `rows` as one JSON array of arrays."""
+    def packed(
+        self, rows: Select[*tuple[Any, ...]] | ReturningInsert[*tuple[Any, ...]]
+    ) -> Select[*tuple[Any, ...]]:
+        """SELECT `rows` as one JSON array of arrays; those that an INSERT returns on PostgreSQL only."""
         array, gather = (
             (func.json_build_array, func.json_agg)
             if self._postgresql
             else (func.json_array, func.json_group_array)
         )
-        found = rows.subquery("found")
+        found = rows.subquery("found") if isinstance(rows, Select) else rows.cte("found")
         return select(cast(gather(array(*found.c)), Text))
 
 
@@ -141,15 +150,19 @@ class RowsStatement:
     """A statement over rows; `build` makes it of the Given, once for each kind of database."""
 
     def __init__(self, build: Callable[[Given], Statement]):
-        self._build = build
+        self.build = build
         self._compiled: dict[str, tuple[str, Sequence[str]]] = {}  # text, and its parameters in order
 
     def run(self, connection: Connection, rows: Rows, blob: Blob | None = None) -> None:
         """Execute it. Values may be text, integers, booleans and None; bytes are in `blob`."""
-        text, names = self._for(connection)
         values: dict[str, str | bytes] = {"rows": _encoded(rows)}
         if blob is not None:
             values["blob"] = blob.joined()
+        waiting: list[Part] | None = connection.info.get(TOGETHER)
+        if waiting is not None:
+            waiting.append((self, values))
+            return
+        text, names = self._for(connection)
         connection.exec_driver_sql(text, tuple(values[name] for name in names))
 
     def read(self, connection: Connection, rows: Rows, schema: type[T]) -> list[T]:
@@ -162,12 +175,15 @@ class RowsStatement:
         dialect = connection.dialect
         known = self._compiled.get(dialect.name)
         if known is None:
-            compiled = self._build(Given(dialect.name)).compile(dialect=dialect)
+            compiled = self.build(Given(dialect.name)).compile(dialect=dialect)
             if not {"rows"} <= compiled.params.keys() <= {"rows", "blob"}:
                 raise ValueError("a rows statement takes no parameter besides its rows and their blob")
             names = getattr(compiled, "positiontup", None) or ("rows",)
             known = self._compiled[dialect.name] = str(compiled), tuple(names)
         return known
+
+
+Part = tuple[RowsStatement, Mapping[str, str | bytes]]  # with its parameters
 
 
 def _encoded(rows: Rows) -> str:

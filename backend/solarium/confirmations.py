@@ -13,6 +13,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from backend.kit.outbox import Outgoing
+from backend.kit.round_trips import together
 from backend.kit.runtime import Clock, Entropy, iso, token_hex
 from backend.solarium.posting import CREDITED, SUSPENSE, Account, Posting, post, split
 from backend.solarium.schemas import ConfirmRequest, epoch_ms
@@ -93,25 +94,27 @@ class Confirmations:
     def _write(self, connection: Connection, bookings: Sequence[_Booking], now_ms: int) -> None:
         """Write everything that follows from the new payments."""
         store = self._store
-        store.put_transactions(connection, [TransactionRow(each.payment_id, now_ms) for each in bookings])
-        store.put_entries(connection, [entry for each in bookings for entry in _entries(each)])
-        store.set_balances(
-            connection,
-            {each.account.id: each.posting.balance_subunit for each in bookings if each.account is not None},
-        )
+        booked = [TransactionRow(each.payment_id, each.payment_id, now_ms) for each in bookings]
+        balances = {
+            each.account.id: each.posting.balance_subunit for each in bookings if each.account is not None
+        }
         bought = [
             (each.payment_id, each.account.id, each.account.device, each.posting.days)
             for each in bookings
             if each.account is not None
         ]
-        outgoing = order_days(connection, store, self._entropy, bought, now_ms)
         at = iso(now_ms)
-        outgoing += [
+        events = [
             payment_event(each.request, each.account, each.payment_id, days=each.posting.days, at=at)
             for each in bookings
             if each.account is not None and each.account.device
         ]
-        store.outbox.put(connection, outgoing, now_ms)
+        with together(connection):
+            store.put_transactions(connection, booked)
+            store.put_entries(connection, [entry for each in bookings for entry in _entries(each)])
+            store.set_balances(connection, balances)
+            orders = order_days(connection, store, self._entropy, bought, now_ms)
+            store.outbox.put(connection, orders + events, now_ms)
 
 
 def order_days(

@@ -14,7 +14,6 @@ from sqlalchemy import (
     MetaData,
     Select,
     Table,
-    and_,
     bindparam,
     case,
     delete,
@@ -23,11 +22,10 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import Insert as PgInsert
-from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
 from backend.kit.keys import ApiKeys, Client
 from backend.kit.outbox import Outbox
+from backend.kit.round_trips import PutNew
 from backend.kit.rows import Given, RowsStatement, insert_new
 from backend.solarium.operations_store import adopt_devices
 from backend.solarium.operations_tables import OperationsTables
@@ -142,13 +140,11 @@ class Store:
 
     def put_payments(self, connection: Connection, rows: Sequence[PaymentRow]) -> dict[tuple[str, str], Paid]:
         """Insert payments whose key is new; what is stored for each key, by (provider_tx, provider_key)."""
-        self._statements.put_payments.run(connection, rows)
-        keys = [(row.provider_tx, row.provider_key) for row in rows]
-        stored = self._statements.paid.read(connection, keys, Paid)
+        stored = self._statements.put_payments.run(connection, rows)
         return {(paid.provider_tx, paid.provider_key): paid for paid in stored}
 
     def put_transactions(self, connection: Connection, rows: Sequence[TransactionRow]) -> None:
-        """Insert ledger transactions."""
+        """Insert the payments' ledger transactions."""
         self._statements.put_transactions.run(connection, rows)
 
     def put_entries(self, connection: Connection, rows: Sequence[EntryRow]) -> None:
@@ -334,7 +330,7 @@ class _Statements:
     """What a write batch runs, over all of its rows at once."""
 
     def __init__(self, tables: Tables):
-        accounts, payments = tables.accounts, tables.payments
+        accounts = tables.accounts
         self.accounts = RowsStatement(lambda given: given.packed(_accounts(tables, given)))
         self.lock_accounts = RowsStatement(
             lambda given: given.packed(
@@ -348,14 +344,15 @@ class _Statements:
                 .values(balance_subunit=given.column(1, accounts.c.balance_subunit))
             )
         )
-        self.put_payments = RowsStatement(
-            lambda given: given.insert_new(payments, PaymentRow.__struct_fields__)
+        self.put_payments = PutNew(
+            tables.payments, row=PaymentRow, key=("provider_tx", "provider_key"), stored=Paid
         )
-        self.paid = RowsStatement(lambda given: given.packed(_paid(payments, given)))
         self.put_transactions = RowsStatement(
-            lambda given: given.insert_new(tables.ledger_transactions, TransactionRow.__struct_fields__)
+            lambda given: given.insert(tables.ledger_transactions, TransactionRow.__struct_fields__)
         )
-        self.put_entries = RowsStatement(lambda given: _put_entries(tables, given))
+        self.put_entries = RowsStatement(
+            lambda given: given.insert(tables.ledger_entries, EntryRow.__struct_fields__)
+        )
         self.put_orders = RowsStatement(
             lambda given: given.insert_new(tables.token_orders, OrderRow.__struct_fields__)
         )
@@ -369,28 +366,4 @@ def _accounts(tables: Tables, given: Given) -> Select[*tuple[Any, ...]]:
         select(*columns, businesses.c.provider_key)
         .join_from(accounts, businesses, businesses.c.business_account == accounts.c.business_account)
         .where(accounts.c.reference.in_(references))
-    )
-
-
-def _paid(payments: Table, given: Given) -> Select[*tuple[Any, ...]]:
-    key = (payments.c.provider_tx, payments.c.provider_key)
-    same = and_(*(column == given.column(position, column) for position, column in enumerate(key)))
-    return (
-        select(*(payments.c[name] for name in Paid.__struct_fields__))
-        .select_from(given.table)
-        .join(payments, same)
-    )
-
-
-def _put_entries(tables: Tables, given: Given) -> SqliteInsert | PgInsert:
-    """The rows name payments; the entries want the payments' ledger transactions."""
-    entries, transactions = tables.ledger_entries, tables.ledger_transactions
-    names = EntryRow.__struct_fields__[1:]
-    return given.insert_new(
-        entries,
-        ("transaction_id", *names),
-        values=[transactions.c.id, *given.columns(entries, names, start=1)],
-        source=given.table.join(
-            transactions, transactions.c.payment_id == given.column(0, transactions.c.payment_id)
-        ),
     )

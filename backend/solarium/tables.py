@@ -50,16 +50,17 @@ class PaymentRow(Struct, array_like=True, frozen=True):
 
 
 class TransactionRow(Struct, array_like=True, frozen=True):
-    """A new ledger transaction."""
+    """A new ledger transaction. Its id is its payment's, so that entries need not look it up."""
 
+    id: int
     payment_id: int
     at_ms: int
 
 
 class EntryRow(Struct, array_like=True, frozen=True):
-    """A new ledger entry of the ledger transaction of a payment."""
+    """A new ledger entry."""
 
-    payment_id: int
+    transaction_id: int
     ledger_account: str
     account_id: int | None
     currency: str
