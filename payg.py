@@ -1,6 +1,7 @@
 """The command line. Every import of ours waits until its command runs, so that `payg --help` is instant.
 
-What operators do with running services is in backend/operator_commands.py, which waits as well.
+What operators do with running services is in backend/operator_commands.py and key_commands.py, which wait as
+well.
 """
 
 from collections.abc import Generator
@@ -11,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from backend.key_commands import keys_app
 from backend.operator_commands import reconcile
 
 DATA_DIR = Path("data")
@@ -87,6 +89,7 @@ token_app = typer.Typer(help="Keypad tokens.")
 device_app = typer.Typer(help="Controllers, virtual ones included.")
 board_app = typer.Typer(help="Boards: from the sources to a controller that works in a home.")
 app.add_typer(token_app, name="token")
+app.add_typer(keys_app, name="keys")
 app.add_typer(board_app, name="board")
 app.add_typer(device_app, name="device")
 app.command()(reconcile)

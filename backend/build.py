@@ -40,13 +40,15 @@ CALLERS = {
     "mega": "solarium",
     "hub": "partner",
 }
+SERVICES = (*CALLERS, "mese")
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """What the services of one process share.
 
-    `secret`, `rsa_key` (PEM), `url_of` and `provider_url` take a name, `database` a service's.
+    `secret`, `rsa_key` (PEM), `url_of` and `provider_url` take a name; `database` and `root_key` (which seals
+    what the database keeps) a service's.
     """
 
     clock: Clock
@@ -54,6 +56,7 @@ class Site:
     http: HttpClient
     resolver: Resolver
     database: Callable[[str], Database]
+    root_key: Callable[[str], bytes] = field(repr=False)
     secret: Callable[[str], str] = field(repr=False)
     rsa_key: Callable[[str], str] = field(repr=False)
     url_of: Callable[[str], str]
@@ -63,15 +66,10 @@ class Site:
     sms: SmsRouting = field(default_factory=SmsRouting)
     reconcile: Plan = field(default_factory=Plan)
 
-    @property
-    def master_key(self) -> bytes:
-        """Seals what the databases keep."""
-        return bytes.fromhex(self.secret("master_key"))
-
 
 def build_moto(site: Site) -> MotoService:
     """Moto needs nobody."""
-    config = MotoConfig(master_key=site.master_key)
+    config = MotoConfig(master_key=site.root_key("moto"))
     return MotoService(database=site.database("moto"), clock=site.clock, entropy=site.entropy, config=config)
 
 
@@ -82,7 +80,7 @@ def build_m2m(site: Site, sms: DeviceSms) -> M2mService:
         clock=site.clock,
         entropy=site.entropy,
         config=M2mConfig(
-            master_key=site.master_key,
+            master_key=site.root_key("m2m"),
             webhook_secret=bytes.fromhex(site.secret("webhook_secret")),
             allowed_callback_hosts=LOOPBACK if site.development else frozenset(),
             billing_url=f"{site.url_of('solarium')}/api/m2m/events",
@@ -107,7 +105,7 @@ def build_mega(site: Site) -> MegaService:
             prefixes=PREFIXES,
             sender_ids=site.sms.sender_ids,
             prices=site.sms.prices,
-            pepper=Vault(site.master_key, "mega", site.entropy).pepper,
+            pepper=Vault(site.root_key("mega"), "mega", site.entropy).pepper,
             dlr_secret=site.secret("mega_dlr_secret"),
             callbacks=CallbackConfig(
                 secret=bytes.fromhex(site.secret("webhook_secret")),
@@ -128,7 +126,7 @@ def build_solarium(site: Site, partners: Partners) -> Solarium:
         clock=site.clock,
         entropy=site.entropy,
         config=SolariumConfig(
-            master_key=site.master_key,
+            master_key=site.root_key("solarium"),
             callback_base=site.url_of("solarium"),
             callback_secret=bytes.fromhex(site.secret("webhook_secret")),
         ),
@@ -145,7 +143,7 @@ def build_momo(site: Site, billing: Billing) -> MomoService:
         entropy=site.entropy,
         config=MomoConfig(
             callback_base_url=site.url_of("momo"),
-            pepper=Vault(site.master_key, "momo", site.entropy).pepper,
+            pepper=Vault(site.root_key("momo"), "momo", site.entropy).pepper,
             reconcile=site.reconcile,
         ),
         billing=billing,
@@ -173,6 +171,6 @@ def build_hub(site: Site, partners: HubPartners) -> Hub:
     return Hub(
         database=site.database("hub"),
         clock=site.clock,
-        pepper=Vault(site.master_key, "hub", site.entropy).pepper,
+        pepper=Vault(site.root_key("hub"), "hub", site.entropy).pepper,
         partners=partners,
     )

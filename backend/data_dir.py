@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from backend.kit import rsa
 from backend.kit.runtime import Entropy, token_hex
 
@@ -35,6 +37,7 @@ class DataDir:
         except OSError as error:
             raise DataDirError(f"{path} can't be made ({error.strerror}); name another --data-dir") from error
         self._locks = [_lock(path, user) for user in users]
+        self._read: tuple[int, int] | None = None  # inode and time of the file that was read
         with self._locked("secrets"):
             self._secrets = self._load()
 
@@ -46,6 +49,28 @@ class DataDir:
     def secret(self, name: str, size: int = 16) -> str:
         """The secret of that name in hex, made and stored when it is asked for first."""
         return self._made(name, lambda: token_hex(self._entropy, size))
+
+    def current(self, name: str) -> str:
+        """The secret of that name as it is now: `payg keys` may have replaced it meanwhile."""
+        try:
+            found = self.secrets_file.stat()
+            if (found.st_ino, found.st_mtime_ns) != self._read:
+                self._secrets = self._load()
+        except FileNotFoundError:
+            pass  # no secret was asked for yet
+        except (OSError, DataDirError):  # somebody is at it; what was read last is good until then
+            structlog.get_logger().warning("secrets.not_read", file=str(self.secrets_file))
+        return self.secret(name)
+
+    def has(self, name: str) -> bool:
+        """Whether a secret of that name was made."""
+        return name in self._secrets
+
+    def replace(self, name: str, value: str) -> None:
+        """Put another secret in a name's place; running services take it up (`current`)."""
+        with self._locked("secrets"):
+            self._secrets = {**self._load(), name: value}
+            write_private(self.secrets_file, self._secrets)
 
     def rsa_key(self, name: str) -> str:
         """The private RSA key of that name in PEM form, made and stored when it is asked for first."""
@@ -65,9 +90,12 @@ class DataDir:
         if not file.exists():
             return {}
         try:
-            content: dict[str, str] = json.loads(file.read_text())
+            with file.open() as opened:
+                found = os.fstat(opened.fileno())
+                content: dict[str, str] = json.load(opened)
         except ValueError as error:
             raise DataDirError(f"{file} is damaged; restore it, or start with another --data-dir") from error
+        self._read = (found.st_ino, found.st_mtime_ns)
         return content
 
     def _locked(self, user: str) -> "_Lock":

@@ -6,8 +6,9 @@ build.py says what a service is made of; `payg up` (simulator/world.py) builds a
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,8 +20,8 @@ from backend.build import Site
 from backend.data_dir import DataDir, DataDirError
 from backend.hub.routes import make_app as hub_app
 from backend.hub.service import Partners as HubPartners
-from backend.kit import collector, logs
-from backend.kit.database import DatabaseUrlError, open_database
+from backend.kit import collector, logs, master
+from backend.kit.database import Database, DatabaseUrlError, open_database
 from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
@@ -107,13 +108,19 @@ async def _serve(serving: _Serving, folder: DataDir) -> int:
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     http = AiohttpClient(tls=tls.client)
     database = open_database(serving.url, service)
+    try:
+        root = await _root_key(serving, folder, database)
+    except CannotStart:
+        await database.close()
+        raise
     site = Site(
         clock=SystemClock(),
         entropy=SystemEntropy(),
         http=http,
         resolver=SystemResolver(),
         database=lambda _: database,
-        secret=lambda name: settings.secret_of(name) or folder.secret(name),
+        root_key=lambda _: root,
+        secret=lambda name: settings.secret_of(name) or folder.current(name),
         rsa_key=lambda name: settings.secret_of(name) or folder.rsa_key(name),
         url_of=settings.url_of,
         provider_url=settings.provider_url,
@@ -149,9 +156,14 @@ async def _serve(serving: _Serving, folder: DataDir) -> int:
     return 0
 
 
+async def _root_key(serving: _Serving, folder: DataDir, database: Database) -> bytes:
+    text = serving.settings.secret_of("master_key") or folder.secret("master_key")
+    return await master.root_key(database, serving.service, master.master_key_of(text), SystemEntropy())
+
+
 def _build(service: str, site: Site) -> Served:
-    def key(name: str) -> str:
-        return site.secret(f"{name}_api_key")
+    def key(name: str) -> Callable[[], str]:
+        return partial(site.secret, f"{name}_api_key")
 
     match service:
         case "moto":

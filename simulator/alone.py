@@ -18,10 +18,11 @@ from aiohttp import web
 from backend.data_dir import DataDir, DataDirError, write_private
 from backend.kit import collector, logs
 from backend.kit.database import DatabaseUrlError, open_database
-from backend.kit.errors import Unavailable
+from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
-from backend.settings import ServeSettings
+from backend.kit.tls import Tls
+from backend.settings import ServeSettings, read_settings
 from simulator.providers import is_loopback
 from simulator.providers.mishaps import Mishaps
 from simulator.sandboxes import HOOKS, Bench, Sandbox, build_sandbox
@@ -51,13 +52,14 @@ def user_of(name: str) -> str:
 
 def run(options: SandboxOptions) -> int:
     """Serve until SIGTERM or Ctrl-C. 0; 2: it can't start, and why is printed."""
-    settings = ServeSettings()
-    logs.configure(as_json=settings.log_json)
     try:
+        settings = read_settings(ServeSettings)
+        logs.configure(as_json=settings.log_json)
+        tls = settings.tls(settings.host)
         hooks = _hooks(options.name, options.hooks)
         folder = DataDir(options.data_dir, (user_of(options.name),), SystemEntropy())
-        return uvloop.run(_serve(options, hooks, folder, settings))
-    except (OptionError, DataDirError) as error:
+        return uvloop.run(_serve(options, hooks, folder, settings, tls=tls))
+    except (OptionError, DataDirError, CannotStart) as error:
         print(f"payg: {error}", file=sys.stderr)
     except (DatabaseUrlError, Unavailable) as error:
         print(f"payg: --database-url: {error}", file=sys.stderr)
@@ -70,12 +72,17 @@ def run(options: SandboxOptions) -> int:
 
 
 async def _serve(
-    options: SandboxOptions, hooks: Mapping[str, str], folder: DataDir, settings: ServeSettings
+    options: SandboxOptions,
+    hooks: Mapping[str, str],
+    folder: DataDir,
+    settings: ServeSettings,
+    *,
+    tls: Tls,
 ) -> int:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    http = AiohttpClient()
+    http = AiohttpClient(tls=tls.client)
     database = open_database(options.database_url or f"sqlite:///{folder.path}", user_of(options.name))
     bench = Bench(
         clock=SystemClock(),
@@ -95,11 +102,11 @@ async def _serve(
     runner = web.AppRunner(sandbox.app, access_log=None)
     try:
         await runner.setup()
-        await web.TCPSite(runner, settings.host, options.port).start()
+        await web.TCPSite(runner, settings.host, options.port, ssl_context=tls.server).start()
         await sandbox.service.start()  # what it owes is told once: when it listens
         collector.settle()
         host, port = runner.addresses[0][:2]
-        _announce(options.name, f"http://{host}:{port}", folder, sandbox)
+        _announce(options.name, f"{tls.http}://{host}:{port}", folder, sandbox)
         await stop.wait()
     finally:
         await runner.cleanup()

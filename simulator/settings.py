@@ -22,6 +22,11 @@ class UpSettings(BaseSettings):
         validation_alias=AliasChoices("PAYG_M2M_API_KEY", "M2M_API_KEY"),
         description="M2M's API key (checklist 61); made at the first start unless named.",
     )
+    master_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="PAYG_MASTER_KEY",
+        description="Hex; opens the databases. Made at the first start unless named.",
+    )
     die_at: str | None = Field(default=None, description="A step at which to die by SIGKILL (faults.py).")
     steps_file: Path | None = Field(
         default=None, description="A file to write the steps to that are reached."

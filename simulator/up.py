@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import structlog
 import uvloop
 
 from backend.data_dir import DataDir, DataDirError, write_private
-from backend.kit import collector, logs
-from backend.kit.database import DatabaseUrlError, open_database
-from backend.kit.errors import Unavailable
+from backend.kit import collector, logs, master
+from backend.kit.database import Database, DatabaseUrlError, open_database
+from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.m2m.ports import SystemResolver
+from backend.settings import read_settings
 from simulator.alone import user_of
 from simulator.banner import banner
 from simulator.faults import Faults
@@ -46,16 +48,16 @@ class UpOptions:
 
 def run(options: UpOptions) -> int:
     """Run until SIGTERM, Ctrl-C or the duration's end. 0; 1: an invariant is broken; 2: can't start."""
-    settings = UpSettings()
-    logs.configure(as_json=settings.log_json)
     try:
+        settings = read_settings(UpSettings)
+        logs.configure(as_json=settings.log_json)
         users = ("up", *SERVICES, *(user_of(name) for name in SANDBOXES))
         data_dir = DataDir(options.data_dir, users, SystemEntropy())
         (data_dir.path / CREDENTIALS).unlink(missing_ok=True)
         wanted = Wanted(options.http_port, options.mqtt_port, options.ws_port)
         with claim(data_dir.path, settings.host, wanted) as ports:
             return uvloop.run(_run(options, settings, data_dir, ports))
-    except (DataDirError, PortError) as error:
+    except (DataDirError, PortError, CannotStart) as error:
         print(f"payg: {error}", file=sys.stderr)
     except (DatabaseUrlError, Unavailable) as error:
         print(f"payg: --database-url: {error}", file=sys.stderr)
@@ -68,10 +70,18 @@ async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, port
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     url = options.database_url or f"sqlite:///{options.data_dir}"
+    databases = {service: open_database(url, service) for service in SERVICES}
+    try:
+        root_keys = await _root_keys(settings, data_dir, databases)
+    except (CannotStart, Unavailable):
+        for database in databases.values():
+            await database.close()
+        raise
     http = AiohttpClient()
     world = World(
         data_dir=data_dir,
-        open_database=lambda name: open_database(url, name),
+        open_database=lambda name: databases.get(name) or open_database(url, name),
+        root_keys=root_keys,
         http=http,
         resolver=SystemResolver(),
         devices=options.devices,
@@ -99,6 +109,15 @@ async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, port
     if broken:
         structlog.get_logger().error("invariants.broken", numbers=[verdict.number for verdict in broken])
     return 1 if broken else 0
+
+
+async def _root_keys(
+    settings: UpSettings, data_dir: DataDir, databases: Mapping[str, Database]
+) -> dict[str, bytes]:
+    given = settings.master_key
+    text = data_dir.secret("master_key") if given is None else given.get_secret_value()
+    key, entropy = master.master_key_of(text), SystemEntropy()
+    return {name: await master.root_key(database, name, key, entropy) for name, database in databases.items()}
 
 
 def _report(verdicts: list[Verdict]) -> str:

@@ -62,6 +62,7 @@ class World:
         *,
         data_dir: DataDir,
         open_database: Callable[[str], Database],
+        root_keys: Mapping[str, bytes],
         http: HttpClient,
         resolver: Resolver,
         devices: int,
@@ -77,6 +78,7 @@ class World:
         self._ports = ports
         self._databases: dict[str, Database] = {}
         self._open_database = open_database
+        self._root_keys = root_keys
         self._http = http
         self._resolver = resolver
         self._base = f"http://{ports.host}:{ports.http}"
@@ -256,6 +258,7 @@ class World:
             http=http,
             resolver=self._resolver,
             database=self._database,
+            root_key=self._root_keys.__getitem__,
             secret=self._secret,
             rsa_key=self._data_dir.rsa_key,
             url_of=self._url_of,

@@ -52,6 +52,7 @@ def make_app(hub: Hub) -> web.Application:
         render=_render_command,
         service="hub",
         headers={"RateLimit-Policy": hub.rate_limit.policy},
+        keys=hub.keys,
         shapes={
             "/api/payment/validate": _render_validation,
             "/api/payment/confirm": _render_empty,
@@ -172,7 +173,8 @@ def _authorized(hub: Hub, handler: Handler) -> Callable[[web.Request], Awaitable
     """With the client whose key it is, within the client's rate limit."""
 
     async def authorized(request: web.Request) -> web.Response:
-        client = hub.keys.client_of(request.headers.get("API-KEY") or request.headers.get("X-API-Key"))
+        key = request.headers.get("API-KEY") or request.headers.get("X-API-Key")
+        client = hub.keys.client_of(key, request.remote)
         if client is None:
             hub.rate_limit.take(f"address:{request.remote}")
             raise Unauthorized("the API key is missing or not valid")

@@ -69,17 +69,14 @@ class Hub:
     async def start(self) -> None:
         """Bring the schema up to date and load the keys."""
         await migrate(self._database, "hub")
-        await self.keys.load(self._database)
+        await self.keys.open(self._database, self._clock)
 
     async def stop(self) -> None:
         """Nothing runs by itself here."""
 
     async def install_key(self, *, key: str, client: str, markets: Sequence[str] = ()) -> None:
         """Make an API key valid; again changes nothing."""
-        await self._database.write(
-            lambda connection: self.keys.install(connection, key, client, markets, self._clock.now_ms())
-        )
-        await self.keys.load(self._database)
+        await self.keys.add(key, client=client, markets=markets)
 
     # Payments
 

@@ -5,7 +5,7 @@ A world in virtual time hands in one that calls the other application directly.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Protocol
@@ -17,6 +17,8 @@ from backend.kit.errors import BY_STATUS, BackendError, InternalError, Unavailab
 
 MAX_ANSWER = 1 << 20  # no partner answers more; a runaway one must not fill our memory
 NO_HEADERS: Mapping[str, str] = {}
+
+ApiKey = str | Callable[[], str]  # asked for before each request where it may be rotated
 
 
 class TimedOut(Unavailable):
@@ -158,6 +160,11 @@ def _tracing() -> aiohttp.TraceConfig:
     tracing.on_connection_create_end.append(connected)
     tracing.on_connection_reuseconn.append(connected)
     return tracing
+
+
+def key_now(api_key: ApiKey) -> str:
+    """The key to call with now."""
+    return api_key if isinstance(api_key, str) else api_key()
 
 
 def error_of(answer: HttpAnswer, what: str) -> BackendError:

@@ -1,23 +1,30 @@
-"""API keys: stored as keyed hashes, several valid at once, each with a client name and its markets.
+"""API keys: who calls, for which markets, from where. Several of a client can be valid at once (rotation).
 
-(resolutions 2.) The plain key exists only at the client and, once, where it is installed.
+The plain key exists only at the client and, once, where it is installed (resolutions 2). A running service
+takes changes of the table up by itself: it reads it again every RELOAD_S, and before it refuses a key that it
+does not know. web.py calls `follow` before each request that carries a key.
 """
 
-import hmac
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-import msgspec
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, select
+import structlog
+from sqlalchemy import MetaData
 
 from backend.kit.database import Database
-from backend.kit.errors import Forbidden
-from backend.kit.rows import insert_new
+from backend.kit.errors import BackendError, Forbidden
+from backend.kit.key_table import KeyRow, KeyTable
+from backend.kit.peers import Network, networks_of, within
+from backend.kit.runtime import Clock
 
 MAX_KEY = 512  # longer headers are not hashed
-
+RELOAD_S = 3.0  # a key that was revoked is refused this much later at most, by every copy
+PAUSE_S = 0.2  # between two readings for unknown keys, however many strangers try
 
 MARKETS_HEADER = "Payg-Markets"  # a service that calls for a client of its own names that one's markets
+KEY_HEADERS = ("API-KEY", "X-API-Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,50 +48,86 @@ class Client:
         return Client(self.name, common)
 
 
-class ApiKeys:
-    """The api_keys table of one service and who each key belongs to. `pepper` keys the hashes."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    row: KeyRow
+    client: Client
+    allowed: tuple[Network, ...]
+
+
+class ApiKeys(KeyTable):
+    """The keys of one service. `open` before anything else."""
+
+    _database: Database
+    _clock: Clock
+    _log: ClassVar[structlog.stdlib.BoundLogger] = structlog.get_logger()
 
     def __init__(self, metadata: MetaData, pepper: bytes):
-        self.table = Table(
-            "api_keys",
-            metadata,
-            Column("key_hash", Text, primary_key=True),
-            Column("client", Text, nullable=False),
-            Column("markets", Text, nullable=False),
-            Column("created_at_ms", BigInteger, nullable=False),
-        )
-        self._mac = hmac.new(pepper, digestmod="sha256")
-        self._clients: dict[str, Client] = {}
+        super().__init__(metadata, pepper)
+        self._known: dict[str, _Known] = {}
+        self._read_at_s = 0.0
+        self._reading: asyncio.Task[None] | None = None
 
-    def install(
-        self, connection: Connection, key: str, client: str, markets: Sequence[str], now_ms: int
+    async def open(self, database: Database, clock: Clock) -> None:
+        """Read the table, and follow it from now on."""
+        self._database, self._clock = database, clock
+        await self.load()
+
+    async def add(
+        self, key: str, *, client: str, markets: Sequence[str] = (), allowed: Sequence[str] = ()
     ) -> None:
-        """Make `key` valid; one that is there already stays as it is. `load` afterwards."""
-        row = {
-            "key_hash": self._hash(key),
-            "client": client,
-            "markets": msgspec.json.encode(list(markets)).decode(),
-            "created_at_ms": now_ms,
-        }
-        connection.execute(insert_new(connection, self.table), [row])
+        """Make a key valid; again changes nothing."""
+        now_ms = self._clock.now_ms()
+        await self._database.write(
+            lambda connection: self.install(connection, key, client, markets, now_ms, allowed=allowed)
+        )
+        await self.load()
+        known = self._known[self.hash(key)]
+        if not known.row.is_valid(now_ms):
+            self._log.warning("keys.expired", client=known.row.client, key=known.row.id)
 
-    async def load(self, database: Database) -> None:
-        """Read the table; call again after it changed."""
-        rows = await database.read(lambda connection: connection.execute(select(self.table)).all())
-        self._clients = {
-            str(row.key_hash): Client(
-                str(row.client), msgspec.json.decode(str(row.markets), type=tuple[str, ...])
-            )
+    async def load(self) -> None:
+        """Read the table now."""
+        self._read_at_s = asyncio.get_running_loop().time()
+        rows = await self._database.read(self.rows)
+        self._known = {
+            row.key_hash: _Known(row, Client(row.client, row.markets), networks_of(row.allowed))
             for row in rows
         }
 
-    def client_of(self, key: str | None) -> Client | None:
-        """Whose key this is. The look-up is by keyed hash, so its time tells nothing about valid keys."""
+    async def follow(self, key: str) -> None:
+        """Be as new as judging `key` needs: read the table again if it is old, or if it lacks the key."""
+        age_s = asyncio.get_running_loop().time() - self._read_at_s
+        if len(key) > MAX_KEY or (age_s < RELOAD_S and self.hash(key) in self._known):
+            return
+        # One reading serves everybody who waits, and it begins after each of them came.
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_soon(), name="keys")
+        await asyncio.shield(self._reading)
+
+    def client_of(self, key: str | None, address: str | None = None) -> Client | None:
+        """Whose key this is, used from `address`. None: nobody's, expired, or not from there.
+
+        The look-up is by keyed hash, so its time tells nothing about valid keys.
+        """
         if not key or len(key) > MAX_KEY:
             return None
-        return self._clients.get(self._hash(key))
+        known = self._known.get(self.hash(key))
+        if known is None:
+            return None
+        if known.row.expires_at_ms is not None and not known.row.is_valid(self._clock.now_ms()):
+            return None
+        if known.allowed and not within(address, known.allowed):
+            self._log.warning("keys.address_refused", client=known.client.name, key=known.row.id)
+            return None
+        return known.client
 
-    def _hash(self, key: str) -> str:
-        mac = self._mac.copy()  # hmac.digest lets go of the interpreter lock, and a writing thread takes it
-        mac.update(key.encode("utf-8", "surrogateescape"))
-        return mac.hexdigest()
+    async def _read_soon(self) -> None:
+        due_s = self._read_at_s + PAUSE_S - asyncio.get_running_loop().time()
+        if due_s > 0:
+            await asyncio.sleep(due_s)
+        self._reading = None  # who comes from here on waits for the next one
+        try:
+            await self.load()
+        except BackendError as error:  # what was read last is good until the database is back
+            self._log.warning("keys.not_read", error=error.detail)

@@ -53,6 +53,12 @@ def create_outbox() -> None:
     op.create_index("outbox_due", "outbox", ["state", "kind", "due_at_ms"])
 
 
+def add_key_rules() -> None:
+    """Where from and how long an API key is valid; those of before: anywhere, for ever."""
+    op.add_column("api_keys", sa.Column("allowed", sa.Text, nullable=False, server_default="[]"))
+    op.add_column("api_keys", sa.Column("expires_at_ms", sa.BigInteger))
+
+
 def create_api_keys() -> None:
     """The keys of keys.py, as they were first."""
     op.create_table(

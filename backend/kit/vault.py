@@ -1,4 +1,4 @@
-"""Secrets at rest: AES-256-GCM under a key derived from the settings' master key."""
+"""Secrets at rest: AES-256-GCM under a key derived from the database's root key (master.py)."""
 
 import hashlib
 import hmac
@@ -15,10 +15,10 @@ NONCE = 12
 class Vault:
     """Seals what must be read again (device secrets, link keys); what need not be is hashed instead."""
 
-    def __init__(self, master_key: bytes, service: str, entropy: Entropy):
-        self._aead = AESGCM(_derive(master_key, f"vault:{service}"))
+    def __init__(self, root_key: bytes, service: str, entropy: Entropy):
+        self._aead = AESGCM(derived(root_key, f"vault:{service}"))
         self._entropy = entropy
-        self.pepper = _derive(master_key, f"pepper:{service}")
+        self.pepper = derived(root_key, f"pepper:{service}")
 
     def seal(self, plain: bytes, context: str) -> bytes:
         """Encrypted; opens only under the same `context` (say, the serial), so rows can't be swapped."""
@@ -37,5 +37,6 @@ class Vault:
         return hmac.new(self.pepper, value.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
 
 
-def _derive(master_key: bytes, label: str) -> bytes:
-    return hmac.new(master_key, label.encode(), hashlib.sha256).digest()
+def derived(key: bytes, label: str) -> bytes:
+    """A key for one use, made of another."""
+    return hmac.new(key, label.encode(), hashlib.sha256).digest()

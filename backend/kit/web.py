@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, InternalError, MethodNotAllowed, NotFound, TooLarge
+from backend.kit.keys import KEY_HEADERS, ApiKeys
 
 MAX_BODY = 64 * 1024  # every documented request is far smaller
 MAX_FORM_FIELDS = 50  # the widest form of a provider has about ten
@@ -37,11 +38,12 @@ def application(
     headers: Mapping[str, str] | None = None,
     shapes: Mapping[str, Render] | None = None,
     bodies: Mapping[str, int] | None = None,
+    keys: ApiKeys | None = None,
 ) -> web.Application:
     """An aiohttp application of `routes`; `headers` go on every answer.
 
     `shapes` gives paths (by how they end, so also below a prefix) a render of their own, `bodies` gives
-    routes (by how their pattern ends) another limit than MAX_BODY, in bytes.
+    routes (by how their pattern ends) another limit than MAX_BODY, in bytes. `keys` are kept up to date.
     """
     log = structlog.get_logger(service=service)
     extra = dict(headers or {})
@@ -58,6 +60,8 @@ def application(
     ) -> web.StreamResponse:
         bound = next((own for end, own in bounds if _route(request).endswith(end)), MAX_BODY)
         try:
+            if keys is not None and (key := presented(request)):
+                await keys.follow(key)
             response = await handler(_bounded(request, bound))
         except BackendError as error:
             response = rendered(request, error)
@@ -85,6 +89,11 @@ def application(
         app.on_response_prepare.append(headed)  # what aiohttp answers by itself is among "every answer"
     app.add_routes(routes)
     return app
+
+
+def presented(request: web.Request) -> str | None:
+    """The API key of a request, in whichever header."""
+    return next((key for name in KEY_HEADERS if (key := request.headers.get(name))), None)
 
 
 def _bounded(request: web.Request, bound: int) -> web.Request:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from backend.kit.errors import BY_STATUS, BadRequest, Unavailable
-from backend.kit.http import HttpAnswer, HttpClient, error_of
+from backend.kit.http import ApiKey, HttpAnswer, HttpClient, error_of, key_now
 from backend.kit.keys import MARKETS_HEADER
 from backend.m2m.schemas import CommandAnswer, CommandView
 
@@ -16,7 +16,7 @@ SAID = (400, 403, 404, 409, 429)  # errors whose text is for who asked
 class M2mClient:
     """Calls the command routes at `base_url` with `api_key`. `markets` narrow those of the key."""
 
-    def __init__(self, *, http: HttpClient, base_url: str, api_key: str):
+    def __init__(self, *, http: HttpClient, base_url: str, api_key: ApiKey):
         self._http = http
         self._url = base_url.rstrip("/") + PATH
         self._api_key = api_key
@@ -40,7 +40,7 @@ class M2mClient:
         answer = await self._http.request(
             "POST",
             self._url,
-            headers={"X-API-Key": self._api_key, "Content-Type": "application/json"},
+            headers={"X-API-Key": key_now(self._api_key), "Content-Type": "application/json"},
             body=msgspec.json.encode(body),
         )
         if answer.status == 400:
@@ -75,7 +75,7 @@ class M2mClient:
         markets: Sequence[str],
         headers: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
-        named = {"X-API-Key": self._api_key, "Content-Type": "application/json", **(headers or {})}
+        named = {"X-API-Key": key_now(self._api_key), "Content-Type": "application/json", **(headers or {})}
         if markets:
             named[MARKETS_HEADER] = ",".join(markets)
         content = b"" if body is None else msgspec.json.encode(body)

@@ -50,6 +50,7 @@ def make_app(service: M2mService, keys: ApiKeys) -> web.Application:
         ],
         render=render,
         service="m2m",
+        keys=keys,
         bodies={files_routes.PATH: MAX_FILE},
     )
 
@@ -148,7 +149,7 @@ def _devices(service: M2mService, keys: ApiKeys) -> Handler:
 
 
 def _client(keys: ApiKeys, request: web.Request) -> Client:
-    client = keys.client_of(request.headers.get("X-API-Key"))
+    client = keys.client_of(request.headers.get("X-API-Key"), request.remote)
     if client is None:
         raise Unauthorized("no such key")
     return client.narrowed(request.headers.get(MARKETS_HEADER))

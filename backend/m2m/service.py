@@ -171,7 +171,7 @@ class M2mService:
     async def start(self) -> None:
         """Bring the schema up to date, load the keys, deliver and expire from now on."""
         await migrate(self._database, "m2m")
-        await self.keys.load(self._database)
+        await self.keys.open(self._database, self._clock)
         await self._dispatcher.start()
         self.housekeeping.start()
 
@@ -182,10 +182,7 @@ class M2mService:
 
     async def install_key(self, *, key: str, client: str, markets: Sequence[str] = ()) -> None:
         """Make an API key valid; again changes nothing."""
-        await self._database.write(
-            lambda connection: self.keys.install(connection, key, client, markets, self._clock.now_ms())
-        )
-        await self.keys.load(self._database)
+        await self.keys.add(key, client=client, markets=markets)
 
     async def move_callbacks(self, old_base: str, new_base: str) -> None:
         """A partner's address has changed: what it is still owed goes to the new one. Bases end with `/`."""

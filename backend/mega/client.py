@@ -3,17 +3,17 @@
 import msgspec
 
 from backend.kit.errors import Unavailable
-from backend.kit.http import HttpClient, error_of
+from backend.kit.http import ApiKey, HttpClient, error_of, key_now
 from backend.mega.schemas import Queued, SendRequest
 
 
 class MegaClient:
     """`base_url` is the root of mega; `api_key` goes into the header X-API-Key."""
 
-    def __init__(self, *, http: HttpClient, base_url: str, api_key: str):
+    def __init__(self, *, http: HttpClient, base_url: str, api_key: ApiKey):
         self._http = http
         self._base_url = base_url.rstrip("/")
-        self._headers = {"X-API-Key": api_key, "Content-Type": "application/json"}
+        self._api_key = api_key
 
     async def send(
         self,
@@ -29,7 +29,7 @@ class MegaClient:
         answer = await self._http.request(
             "POST",
             f"{self._base_url}/send_short_message",
-            headers=self._headers,
+            headers=self._headers(),
             body=msgspec.json.encode(body),
         )
         if answer.status != 202:
@@ -38,3 +38,6 @@ class MegaClient:
             return msgspec.json.decode(answer.body, type=Queued)
         except (msgspec.DecodeError, RecursionError) as error:
             raise Unavailable("mega send: the answer does not fit its schema") from error
+
+    def _headers(self) -> dict[str, str]:
+        return {"X-API-Key": key_now(self._api_key), "Content-Type": "application/json"}

@@ -49,7 +49,7 @@ def make_app(service: MegaService, keys: ApiKeys) -> web.Application:
     """The application of `service`; `keys` are whom it lets in."""
     told = [*_operations(_Routes(service, keys)), *hooks(service)]
     routes = documented(title="mega", about=__doc__, operations=told)
-    return application(routes, render=render, service="mega", bodies=BODIES)
+    return application(routes, render=render, service="mega", bodies=BODIES, keys=keys)
 
 
 def _operations(routes: "_Routes") -> list[Operation]:
@@ -262,7 +262,7 @@ class _Routes:
         return json_response(Inbox(messages=await self._service.inbox(msisdn)))
 
     def _client(self, request: web.Request) -> Client:
-        client = self._keys.client_of(request.headers.get("X-API-Key"))
+        client = self._keys.client_of(request.headers.get("X-API-Key"), request.remote)
         if client is None:
             raise Unauthorized("send a valid key in the header X-API-Key")
         return client

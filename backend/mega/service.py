@@ -131,7 +131,7 @@ class MegaService:
     async def start(self) -> None:
         """Bring the schema up to date, load the keys, take up what was left undone."""
         await migrate(self._database, "mega")
-        await self.keys.load(self._database)
+        await self.keys.open(self._database, self._clock)
         await self._dispatcher.start()
 
     async def stop(self) -> None:
@@ -140,9 +140,7 @@ class MegaService:
 
     async def install_key(self, key: str, *, client: str, markets: Sequence[str] = ()) -> None:
         """Make an api key valid, if it is not yet."""
-        now_ms = self._clock.now_ms()
-        await self._database.write(lambda c: self.keys.install(c, key, client, markets, now_ms))
-        await self.keys.load(self._database)
+        await self.keys.add(key, client=client, markets=markets)
 
     # Messages out
 

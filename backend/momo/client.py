@@ -6,7 +6,7 @@ from urllib.parse import quote
 import msgspec
 
 from backend.kit.errors import Unavailable
-from backend.kit.http import HttpAnswer, HttpClient, error_of
+from backend.kit.http import ApiKey, HttpAnswer, HttpClient, error_of, key_now
 from backend.momo.errors import BY_CODE, HTTP_STATUS
 from backend.momo.schemas import (
     Payment,
@@ -25,10 +25,10 @@ STATUSES = frozenset(HTTP_STATUS.values())
 class MomoClient:
     """`base_url` is the root of momo; `api_key` goes into the header API-KEY."""
 
-    def __init__(self, *, http: HttpClient, base_url: str, api_key: str):
+    def __init__(self, *, http: HttpClient, base_url: str, api_key: ApiKey):
         self._http = http
         self._base_url = base_url.rstrip("/")
-        self._headers = {"API-KEY": api_key, "Content-Type": "application/json"}
+        self._api_key = api_key
 
     async def resolve(self, *, reference: str, market: str) -> RouteAnswer | None:
         """See MomoService.resolve."""
@@ -91,15 +91,18 @@ class MomoClient:
         answer = await self._http.request(
             "GET",
             f"{self._base_url}/payment/{quote(payment_id, safe='')}?wait_s={wait_s:.3f}",
-            headers=self._headers,
+            headers=self._headers(),
             timeout_s=wait_s + 5.0,
         )
         return _decoded(answer, 200, Payment, "payment status")
 
     async def _post(self, path: str, body: msgspec.Struct) -> HttpAnswer:
         return await self._http.request(
-            "POST", self._base_url + path, headers=self._headers, body=msgspec.json.encode(body)
+            "POST", self._base_url + path, headers=self._headers(), body=msgspec.json.encode(body)
         )
+
+    def _headers(self) -> dict[str, str]:
+        return {"API-KEY": key_now(self._api_key), "Content-Type": "application/json"}
 
 
 def _status_of(answer: HttpAnswer) -> object:

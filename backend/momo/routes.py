@@ -52,7 +52,8 @@ HOOK = "/hooks/{market:[a-z]{2}}/{name:[a-z0-9]+}"
 def make_app(service: MomoService, keys: ApiKeys) -> web.Application:
     """The application of `service`; `keys` are whom it lets in."""
     routes = documented(title="momo", about=__doc__, operations=_operations(_Routes(service, keys)))
-    return application(routes, render=render, service="momo", shapes={"/confirm_payment": _render_empty})
+    shapes = {"/confirm_payment": _render_empty}
+    return application(routes, render=render, service="momo", shapes=shapes, keys=keys)
 
 
 def _operations(routes: "_Routes") -> list[Operation]:
@@ -299,7 +300,7 @@ class _Routes:
 
     def client(self, request: web.Request) -> Client:
         """Whose the request's key is. Raises Unauthorized."""
-        client = self._keys.client_of(request.headers.get("API-KEY"))
+        client = self._keys.client_of(request.headers.get("API-KEY"), request.remote)
         if client is None:
             raise Unauthorized("send a valid key in the header API-KEY")
         return client

@@ -145,7 +145,7 @@ class MomoService:
     async def start(self) -> None:
         """Bring the schema up to date, load the keys, take up what was left undone."""
         await migrate(self._database, "momo")
-        await self.keys.load(self._database)
+        await self.keys.open(self._database, self._clock)
         await self._dispatcher.start()
         self._schedule.start()
 
@@ -156,9 +156,7 @@ class MomoService:
 
     async def install_key(self, key: str, *, client: str, markets: Sequence[str] = ()) -> None:
         """Make an api key valid, if it is not yet."""
-        now_ms = self._clock.now_ms()
-        await self._database.write(lambda c: self.keys.install(c, key, client, markets, now_ms))
-        await self.keys.load(self._database)
+        await self.keys.add(key, client=client, markets=markets)
 
     def settled_until_ms(self) -> int:
         """Before when a payment has had the time to be told to billing: what reconciliation may judge."""

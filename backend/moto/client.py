@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from backend.kit.errors import Forbidden, NotFound, Unavailable, Unprocessable
-from backend.kit.http import HttpAnswer, HttpClient, error_of
+from backend.kit.http import ApiKey, HttpAnswer, HttpClient, error_of, key_now
 from backend.kit.keys import MARKETS_HEADER
 from backend.moto.schemas import StatusAnswer, TokenAnswer
 from backend.moto.service import Token
@@ -18,7 +18,7 @@ DEVICES = "/api/v1/devices"
 class MotoClient:
     """Calls the token routes at `base_url` with `api_key`. `markets` narrow those of the key."""
 
-    def __init__(self, *, http: HttpClient, base_url: str, api_key: str):
+    def __init__(self, *, http: HttpClient, base_url: str, api_key: ApiKey):
         self._http = http
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
@@ -57,7 +57,7 @@ class MotoClient:
         return await self._ask(STATELESS, body, markets)
 
     async def _ask(self, path: str, body: Mapping[str, object], markets: Sequence[str]) -> Token:
-        headers = {"API-KEY": self._api_key, "Content-Type": "application/json"}
+        headers = {"API-KEY": key_now(self._api_key), "Content-Type": "application/json"}
         if markets:
             headers[MARKETS_HEADER] = ",".join(markets)
         answer = await self._http.request(
@@ -91,7 +91,7 @@ class MotoClient:
         answer = await self._http.request(
             "POST",
             self._base_url + DEVICES,
-            headers={"API-KEY": self._api_key, "Content-Type": "application/json"},
+            headers={"API-KEY": key_now(self._api_key), "Content-Type": "application/json"},
             body=msgspec.json.encode(body),
         )
         if answer.status != 201:

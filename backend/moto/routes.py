@@ -87,7 +87,7 @@ def make_app(service: MotoService, keys: ApiKeys) -> web.Application:
         return json_response(page)
 
     def _client(request: web.Request) -> Client:
-        client = keys.client_of(request.headers.get("API-KEY"))
+        client = keys.client_of(request.headers.get("API-KEY"), request.remote)
         if client is None:
             raise Forbidden("not authorized")
         return client.narrowed(request.headers.get(MARKETS_HEADER))
@@ -97,7 +97,7 @@ def make_app(service: MotoService, keys: ApiKeys) -> web.Application:
         *_operator_operations(devices=devices, state=state, attempts=attempts),
     ]
     routes = documented(title="moto", about=__doc__, operations=told)
-    return application(routes, render=render, service="moto")
+    return application(routes, render=render, service="moto", keys=keys)
 
 
 _REFUSED: dict[int, Answer] = {

@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from backend.kit.errors import Unavailable
-from backend.kit.http import HttpAnswer, HttpClient, error_of
+from backend.kit.http import ApiKey, HttpAnswer, HttpClient, error_of, key_now
 from backend.kit.runtime import iso
 from backend.solarium.schemas import (
     STATUS_CODES,
@@ -25,10 +25,10 @@ T = TypeVar("T")
 class SolariumClient:
     """Solarium at `base_url`. Raises BackendErrors: TimedOut and Unreachable of the connection among them."""
 
-    def __init__(self, *, http: HttpClient, base_url: str, api_key: str):
+    def __init__(self, *, http: HttpClient, base_url: str, api_key: ApiKey):
         self._http = http
         self._base_url = base_url.rstrip("/")
-        self._headers = {"API-KEY": api_key, "Content-Type": "application/json"}
+        self._api_key = api_key
 
     async def validate(
         self,
@@ -135,8 +135,11 @@ class SolariumClient:
 
     async def _post(self, path: str, body: dict[str, object]) -> HttpAnswer:
         return await self._http.request(
-            "POST", self._base_url + path, headers=self._headers, body=msgspec.json.encode(body)
+            "POST", self._base_url + path, headers=self._headers(), body=msgspec.json.encode(body)
         )
+
+    def _headers(self) -> dict[str, str]:
+        return {"API-KEY": key_now(self._api_key), "Content-Type": "application/json"}
 
 
 def _decoded(answer: HttpAnswer, schema: type[T]) -> T:

@@ -69,6 +69,7 @@ def make_app(service: Solarium, keys: ApiKeys) -> web.Application:
         ],
         render=_render,
         service=SERVICE,
+        keys=keys,
         headers=SECURITY_HEADERS,
         bodies=operator_routes.BODIES,
         shapes={
@@ -155,7 +156,7 @@ class _Inbound:
 
     def client(self, request: web.Request) -> Client:
         """Whose the request's key is. Raises Unauthorized."""
-        client = self._keys.client_of(request.headers.get("API-KEY"))
+        client = self._keys.client_of(request.headers.get("API-KEY"), request.remote)
         if client is None:
             raise Unauthorized(
                 "API-KEY is missing or not valid", fields=[("API-KEY", "is missing or not valid")]

@@ -5,7 +5,7 @@ outbox (orders.py). The external API is in external.py, invariants are counted i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import msgspec
@@ -55,9 +55,9 @@ SERVICE = "solarium"
 class SolariumConfig:
     """Secrets and addresses. `callback_base`: Solarium's own base URL, as M2M reaches it."""
 
-    master_key: bytes
+    master_key: bytes = field(repr=False)
     callback_base: str
-    callback_secret: bytes
+    callback_secret: bytes = field(repr=False)
     max_batch: int = MAX_BATCH
 
 
@@ -156,7 +156,7 @@ class Solarium:
     async def start(self) -> None:
         """Bring the schema up to date, load the keys, take up what a dead process left."""
         await migrate(self._database, SERVICE)
-        await self.keys.load(self._database)
+        await self.keys.open(self._database, self._clock)
         await self._dispatcher.start()
 
     async def stop(self) -> None:
@@ -297,11 +297,7 @@ class Solarium:
 
     async def install_key(self, key: str, *, client: str, markets: Sequence[str] = ()) -> None:
         """Make an API key of the inbound routes valid."""
-        now_ms = self._clock.now_ms()
-        await self._database.write(
-            lambda connection: self.keys.install(connection, key, client, markets, now_ms)
-        )
-        await self.keys.load(self._database)
+        await self.keys.add(key, client=client, markets=markets)
 
     async def install_client(
         self, client_id: str, client_secret: str, *, markets: Sequence[str] = ()

@@ -11,7 +11,7 @@ from backend.kit.database import Database, open_database
 from backend.kit.errors import InternalError
 from backend.kit.keys import ApiKeys, Client
 from backend.kit.vault import Vault
-from simulator.clock import SeededEntropy
+from simulator.clock import ManualClock, SeededEntropy
 
 
 def vault(master: bytes = b"master", service: str = "kit") -> Vault:
@@ -73,7 +73,7 @@ async def test_keys_are_found_by_hash_and_several_are_valid(database: Database) 
     await database.write(lambda c: keys.install(c, "second", "mese", ["UG", "RW"], 2))
     await database.write(lambda c: keys.install(c, "first", "somebody else", ["KE"], 3))
     assert keys.client_of("first") is None  # not loaded yet
-    await keys.load(database)
+    await keys.open(database, ManualClock(0))
     assert keys.client_of("first") == Client("momo", ())
     assert keys.client_of("second") == Client("mese", ("UG", "RW"))
     for wrong in (None, "", "third", "x" * 513, "\udce9"):
@@ -88,5 +88,5 @@ async def test_keys_of_another_pepper_do_not_fit(database: Database) -> None:
     await database.write(metadata.create_all)
     await database.write(lambda c: keys.install(c, "first", "momo", [], 1))
     other = ApiKeys(MetaData(), b"other")
-    await other.load(database)
+    await other.open(database, ManualClock(0))
     assert other.client_of("first") is None

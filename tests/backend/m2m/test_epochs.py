@@ -125,7 +125,7 @@ async def test_the_service_restarts_in_between(build, service: M2mService, devic
     (frame,) = await leased(service)
     device.receive(frame)
     fresh = build()
-    await fresh.keys.load(database)
+    await fresh.keys.open(database, fresh._clock)
     assert epochs(await up(fresh, device)) == [(1, 1)]
 
 

@@ -1,0 +1,11 @@
+"""API keys: allow-lists and ends."""
+
+from backend.kit.migrations import add_key_rules
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Add the columns of key_table.py."""
+    add_key_rules()

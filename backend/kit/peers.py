@@ -1,0 +1,44 @@
+"""Where a request comes from: networks, and proxies that are believed about it."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+Network = IPv4Network | IPv6Network
+
+MAX_HOPS = 20  # of an X-Forwarded-For that is looked at
+
+
+def networks_of(texts: Sequence[str]) -> tuple[Network, ...]:
+    """Networks as `10.0.0.0/8` or single addresses. ValueError names the one that is neither."""
+    return tuple(ip_network(text) for text in texts)
+
+
+def within(address: str | None, networks: Sequence[Network]) -> bool:
+    """Whether an address (a socket's or a header's text) lies in one of them; what is none does not."""
+    try:
+        found = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:  # a v4 peer of a v6 socket
+        found = found.ipv4_mapped
+    return any(found in network for network in networks)
+
+
+def behind(proxies: Sequence[Network]) -> Middleware:
+    """A middleware that takes a trusted proxy's word for the peer: the last address that is no proxy's.
+
+    Everybody else's X-Forwarded-For is ignored.
+    """
+
+    @web.middleware
+    async def forwarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not within(request.remote, proxies):
+            return await handler(request)
+        hops = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")[-MAX_HOPS:]
+        told = next((hop.strip() for hop in reversed(hops) if not within(hop.strip(), proxies)), None)
+        return await handler(request if not told else request.clone(remote=told))
+
+    return forwarded

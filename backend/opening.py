@@ -1,0 +1,66 @@
+"""What commands beside running services open: settings, the data directory, databases. See keys.py."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from backend import build
+from backend.data_dir import SECRETS, DataDir, DataDirError
+from backend.kit import logs, master
+from backend.kit.database import Database, DatabaseUrlError, open_database
+from backend.kit.errors import CannotStart, Unavailable
+from backend.kit.runtime import SystemEntropy
+from backend.settings import ServeSettings, read_settings
+
+
+def configured() -> ServeSettings:
+    """The settings, and logs as they say."""
+    settings = read_settings(ServeSettings)
+    logs.configure(as_json=settings.log_json)
+    return settings
+
+
+def opened_folder(data_dir: Path, settings: ServeSettings) -> DataDir | None:
+    """The data directory, if there is one. CannotStart: neither it nor the environment has a master key."""
+    if (data_dir / SECRETS).exists():
+        return DataDir(data_dir, (), SystemEntropy())
+    if settings.secret_of("master_key") is None:
+        raise CannotStart(
+            f"{data_dir} has no {SECRETS}; name the services' --data-dir, or set PAYG_MASTER_KEY"
+        )
+    return None
+
+
+def master_key(folder: DataDir | None, settings: ServeSettings) -> bytes:
+    """The master key of the settings, else of the data directory."""
+    given = settings.secret_of("master_key")
+    if given is None and folder is not None:
+        given = folder.secret("master_key")
+    return master.master_key_of(given or "")
+
+
+@asynccontextmanager
+async def databases_of(data_dir: Path, url: str | None) -> AsyncGenerator[dict[str, Database]]:
+    """Those of every service that has one; on PostgreSQL every service has."""
+    names = [name for name in build.SERVICES if url is not None or (data_dir / f"{name}.db").exists()]
+    found = {name: open_database(url or f"sqlite:///{data_dir}", name) for name in names}
+    try:
+        yield found
+    finally:
+        for database in found.values():
+            await database.close()
+
+
+def ended(work: Callable[[], Coroutine[object, object, None]]) -> int:
+    """Run it. 0; 2: it could not be done, and why is printed."""
+    try:
+        asyncio.run(work())
+    except (CannotStart, DataDirError) as error:
+        print(f"payg: {error}", file=sys.stderr)
+    except (DatabaseUrlError, Unavailable) as error:
+        print(f"payg: --database-url: {error}", file=sys.stderr)
+    else:
+        return 0
+    return 2
