@@ -69,8 +69,9 @@ grown: $(VENV)/.dev ## measure beside an empty database: a million payments, 100
 explore: $(VENV)/.dev ## long property tests and 200 crashes at random instants
 	HYPOTHESIS_PROFILE=explore CRASH_SEEDS=200 $(BIN)/pytest -n 2 --dist worksteal --timeout 3600
 
-soak: $(VENV)/.dev ## an hour of payments, then the invariants
+soak: $(VENV)/.dev ## an hour of payments, then 10,000 with a SIGKILL of some service every few seconds
 	$(BIN)/python -m tests.soak
+	$(BIN)/python -m tests.storm
 
 lock: pyproject.toml ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml $(LOCK) --group dev --output-file requirements/dev.lock

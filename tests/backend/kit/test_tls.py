@@ -84,7 +84,7 @@ async def test_nothing_older_than_tls_1_2_is_spoken(
     await writer.wait_closed()
 
 
-def test_beyond_loopback_there_is_tls_or_something_in_front() -> None:
+def test_checklist_99_beyond_loopback_there_is_tls_or_something_in_front() -> None:
     for host in ("127.0.0.1", "127.8.8.8", "::1", "localhost"):
         assert tls.prepare(host, certificate=None, key=None, ca=None, in_front=False).server is None
     for host in ("::", "10.0.0.1", "payg.example"):

@@ -12,6 +12,7 @@ from backend.m2m import callbacks
 from backend.m2m.service import M2mService
 from backend.settings import ServeSettings
 from protocols.magicbox import wire
+from simulator.clock import ManualClock
 from simulator.settings import UpSettings
 
 SERIAL = "SCBLNX/A/BT/240300126005"
@@ -122,6 +123,24 @@ async def test_checklist_63_65_the_seeds_request_and_answer(http: TestClient) ->
             "created_at": "2025-12-01T10:10:00Z",
         },
     )
+
+
+async def test_checklist_102_a_reference_is_good_for_more_than_three_days(
+    http: TestClient, clock: ManualClock
+) -> None:
+    places: list[str] = []
+    for later_s in (0, 73 * 3600):
+        clock.advance(later_s)
+        async with http.post("/m2m/command", json=GOOD | {"reference": "order-1"}) as answer:
+            assert answer.status == 201
+            places.append(answer.headers["Location"])
+    assert places[0] == places[1]
+
+
+async def test_checklist_103_a_key_in_the_url_is_no_key(http: TestClient) -> None:
+    for path in ("/m2m/command", "/v1/commands"):
+        url = f"{path}?X-API-Key=m2m-test-key&api_key=m2m-test-key"
+        assert await post(http, url, GOOD, **{"X-API-Key": ""}) == UNAUTHORIZED
 
 
 async def test_checklist_66_missing_or_invalid_key(http: TestClient) -> None:

@@ -181,7 +181,7 @@ async def test_results_that_answer_nothing(service: M2mService, make_device: Cal
     assert (again.events, await states(service)) == ((), {"replied": 1})
 
 
-async def test_a_callback_as_the_oracle_verifies_it(
+async def test_checklist_72_115_a_callback_as_the_oracle_verifies_it(
     service: M2mService, device, receiver, clock: ManualClock
 ) -> None:
     clock.advance((SystemClock().now_ms() - clock.now_ms()) / 1000)  # the oracle looks at the real time
@@ -210,7 +210,7 @@ async def settled(service: M2mService, database: Database) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_ten_retries_then_a_dead_letter(
+async def test_checklist_73_ten_retries_then_a_dead_letter(
     service: M2mService, database: Database, device, receiver, clock: ManualClock
 ) -> None:
     receiver.statuses = [500, 404, 301, *[503] * 20]

@@ -209,7 +209,9 @@ def test_what_was_paid_is_booked_once_and_nothing_else(script, virtually, migrat
     virtually(story)
 
 
-def test_a_slow_customer_is_unknown_after_a_minute_and_credited_after_an_hour(virtually, migrated, tmp_path):
+def test_checklist_105_a_slow_customer_is_unknown_after_a_minute_and_credited_after_an_hour(
+    virtually, migrated, tmp_path
+):
     """Resolutions 23: a time-out means unknown; a late success still credits."""
     script = {"requests": [], "statuses": [], "billing": [], "latency_s": 0.0, "pays": True}
 

@@ -177,7 +177,9 @@ PATHS = ("/validate_payment", "/confirm_payment", "/resolve_account")
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_missing_or_wrong_key_is_401(http: TestClient, service: Solarium, path: str) -> None:
+async def test_checklist_23_a_missing_or_wrong_key_is_401(
+    http: TestClient, service: Solarium, path: str
+) -> None:
     for key in (None, "", "wrong", "k" * 5000, "\u00e9"):
         headers = {} if key is None else {"API-KEY": key}
         async with http.post(path, json={**payment(), "market": "UG"}, headers=headers) as answer:
