@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from backend.key_commands import keys_app
-from backend.operator_commands import reconcile
+from backend.operator_commands import import_app, reconcile
 
 DATA_DIR = Path("data")
 BUILD_DIR = Path("build")
@@ -92,6 +92,7 @@ app.add_typer(token_app, name="token")
 app.add_typer(keys_app, name="keys")
 app.add_typer(board_app, name="board")
 app.add_typer(device_app, name="device")
+app.add_typer(import_app, name="import")
 app.command()(reconcile)
 
 

@@ -185,9 +185,11 @@ def _build(service: str, site: Site) -> Served:
             )
             return Served(mega, mega_app(mega, mega.keys), mega)
         case "solarium":
+            m2m = M2mClient(http=site.http, base_url=site.url_of("m2m"), api_key=key("m2m"))
             partners = Partners(
                 tokens=MotoClient(http=site.http, base_url=site.url_of("moto"), api_key=key("moto")),
-                commands=M2mClient(http=site.http, base_url=site.url_of("m2m"), api_key=key("m2m")),
+                devices=m2m,
+                commands=m2m,
                 sms=MegaClient(http=site.http, base_url=site.url_of("mega"), api_key=key("mega")),
             )
             solarium = build.build_solarium(site, partners)

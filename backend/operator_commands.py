@@ -11,6 +11,46 @@ DATA_DIR = Path("data")
 DataDirOption = Annotated[Path, typer.Option(help="Where `payg up` or `payg serve` keeps its data.")]
 
 
+FileArgument = Annotated[
+    Path, typer.Argument(help="CSV with a heading row.", exists=True, dir_okay=False, readable=True)
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check every row, write nothing.")]
+SolariumOption = Annotated[str | None, typer.Option(help="Of solarium; its key: PAYG_SOLARIUM_API_KEY.")]
+
+import_app = typer.Typer(help="CSV files into Solarium, and what they hold into the other services.")
+
+
+@import_app.command("accounts")
+def import_accounts(
+    file: FileArgument,
+    dry_run: DryRunOption = False,
+    data_dir: DataDirOption = DATA_DIR,
+    url: SolariumOption = None,
+) -> None:
+    """Columns: reference, business_account, provider_key, market, plan, msisdn, customer_name."""
+    raise typer.Exit(_import("accounts", file, dry_run=dry_run, data_dir=data_dir, url=url))
+
+
+@import_app.command("devices")
+def import_devices(
+    file: FileArgument,
+    dry_run: DryRunOption = False,
+    data_dir: DataDirOption = DATA_DIR,
+    url: SolariumOption = None,
+) -> None:
+    """Columns: serial, market, secret, token_family, starting_code, link_key, password."""
+    raise typer.Exit(_import("devices", file, dry_run=dry_run, data_dir=data_dir, url=url))
+
+
+def _import(kind: str, file: Path, *, dry_run: bool, data_dir: Path, url: str | None) -> int:
+    import sys
+
+    from backend.import_command import run
+
+    with _errors():
+        return run(kind, file, dry_run=dry_run, data_dir=data_dir, url=url, stdout=sys.stdout)
+
+
 def reconcile(
     provider: Annotated[
         list[str] | None, typer.Option(help="Provider key; may be repeated; default: all.")
@@ -41,10 +81,11 @@ def reconcile(
 
 @contextmanager
 def _errors() -> Generator[None]:
+    from backend.kit.errors import CannotStart
     from backend.remote import CommandError
 
     try:
         yield
-    except CommandError as error:
+    except (CommandError, CannotStart) as error:
         typer.echo(f"payg: {error}", err=True)
         raise typer.Exit(2) from None

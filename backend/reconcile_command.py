@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from backend.kit.http import AiohttpClient, HttpClient
 from backend.kit.runtime import Clock
 from backend.remote import CommandError, Remote, find
-from backend.settings import ServeSettings
+from backend.settings import ServeSettings, read_settings
 
 KINDS = {
     "amount_differs": "the provider and we have different amounts",
@@ -39,7 +39,9 @@ def run(
     async def work() -> int:
         http = AiohttpClient()
         try:
-            momo = find("momo", header="API-KEY", data_dir=data_dir, url=url, settings=ServeSettings())
+            momo = find(
+                "momo", header="API-KEY", data_dir=data_dir, url=url, settings=read_settings(ServeSettings)
+            )
             return await _all(http, momo, providers, chosen, settle=settle, stdout=stdout)
         finally:
             await http.close()

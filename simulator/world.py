@@ -230,6 +230,7 @@ class World:
             site("solarium"),
             Partners(
                 tokens=faults.tap(self.moto, "tokens"),
+                devices=self.m2m,
                 commands=faults.tap(self.m2m, "commands"),
                 sms=faults.tap(self.mega, "sms"),
             ),

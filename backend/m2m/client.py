@@ -19,6 +19,7 @@ class M2mClient:
     def __init__(self, *, http: HttpClient, base_url: str, api_key: ApiKey):
         self._http = http
         self._url = base_url.rstrip("/") + PATH
+        self._devices_url = base_url.rstrip("/") + "/v1/devices"
         self._api_key = api_key
 
     async def create(
@@ -51,6 +52,20 @@ class M2mClient:
             return msgspec.convert(answer.json(), CommandAnswer).command
         except msgspec.ValidationError as error:
             raise Unavailable("m2m create: the answer has no command") from error
+
+    async def register(self, *, serial: str, market: str, link_key_hex: str, password: str) -> None:
+        """See M2mService.register."""
+        body = {"serial": serial, "market": market, "link_key": link_key_hex, "password": password}
+        answer = await self._http.request(
+            "POST",
+            self._devices_url,
+            headers={"X-API-Key": self._api_key, "Content-Type": "application/json"},
+            body=msgspec.json.encode(body),
+        )
+        if answer.status in SAID:
+            raise BY_STATUS[answer.status](str(answer.json().get("error")))
+        if answer.status != 201:
+            raise error_of(answer, "m2m register")
 
     async def place(self, body: Mapping[str, object], *, markets: Sequence[str] = ()) -> CommandView:
         """See partner.Partner.place."""

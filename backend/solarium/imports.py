@@ -1,14 +1,20 @@
 """CSV of accounts and of a shipment's devices (issue 4): dry run, row-by-row errors, all or nothing.
 
-A file is UTF-8 with a heading row; its columns are the fields of AccountRequest or DeviceRequest
-(operator_schemas.py), an empty cell is a field left out. One transaction checks every row and then, if none
-is wrong, writes them all.
+The columns are the fields of AccountRequest or DeviceRequest (operator_schemas.py), an empty cell is a field
+left out; sheets.py reads the file.
+
+    judge   every row, in chunks, against the file and the database; one that is wrong, and nothing is written
+    write   in chunks of one transaction each, so that no payment waits for a shipment
+
+A row that is here already with the same values is `unchanged`, so a file that was interrupted (a kill, a lost
+answer) is sent again as it is, and what is missing comes in. One that is here with other values is wrong.
+What a device still needs of Moto and M2M is its state (registration.py).
 """
 
-import csv
-import io
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -17,19 +23,41 @@ from backend.kit.database import Database
 from backend.kit.errors import BackendError
 from backend.kit.keys import Client
 from backend.kit.runtime import Clock
-from backend.solarium.accounts import NewAccount, account_row, business_row
+from backend.solarium.accounts import account_row, business_row
 from backend.solarium.operations import Operations, check_market
-from backend.solarium.operations_store import OperationsStore
+from backend.solarium.operations_store import OperationsStore, Plan
 from backend.solarium.operator_schemas import AccountRequest, DeviceRequest, ImportReport, RowError
 from backend.solarium.registration import Registration
+from backend.solarium.sheets import Parsed, chunks
 from backend.solarium.store import Store
 
-MAX_ROWS = 10_000  # of one file: one transaction, during which no payment is booked
+MAX_ERRORS = 1_000  # that one answer lists
 
 T = TypeVar("T", bound=msgspec.Struct)
-Parsed = list[tuple[int, T]]  # with the line in the file, the heading is line 1
-Write = Callable[[], None]
-Judge = Callable[[Connection, Parsed[Any], list[RowError]], Write]
+
+
+@dataclass(slots=True)
+class Judged(Generic[T]):
+    """Of a chunk: what is to be written, what is wrong, and how many rows are here already."""
+
+    fresh: list[T] = field(default_factory=list[T])
+    errors: list[RowError] = field(default_factory=list[RowError])
+    unchanged: int = 0
+
+
+class Sheet(Protocol[T]):
+    """One reading of a file: it remembers what it has seen."""
+
+    @property
+    def schema(self) -> type[T]: ...
+
+    def judge(self, connection: Connection, rows: Parsed[T]) -> Judged[T]:
+        """What the rows come to. Writes nothing."""
+        ...
+
+    def write(self, connection: Connection, fresh: Sequence[T]) -> None:
+        """Write what was judged in the same transaction."""
+        ...
 
 
 class Imports:
@@ -45,7 +73,6 @@ class Imports:
         registration: Registration,
     ):
         self._store = store
-        self._statements = OperationsStore(store.tables, store.operations)
         self._database = database
         self._clock = clock
         self._operations = operations
@@ -54,132 +81,176 @@ class Imports:
     async def accounts(self, content: bytes, by: Client, *, dry_run: bool) -> ImportReport:
         """Import accounts."""
 
-        def judge(connection: Connection, rows: Parsed[AccountRequest], errors: list[RowError]) -> Write:
-            accounts = self._accounts(connection, rows, errors, by)
-            return lambda: self._put(connection, accounts)
+        def sheet() -> Sheet[AccountRequest]:
+            return _Accounts(self._store, self._operations, self._clock, by)
 
-        return await self._import(content, AccountRequest, judge, dry_run=dry_run)
+        return await self._import(content, sheet(), None if dry_run else sheet())
 
     async def devices(self, content: bytes, by: Client, *, dry_run: bool) -> ImportReport:
-        """Import a shipment's serials and secrets."""
+        """Import a shipment: serials with their secrets, link keys and passwords."""
 
-        def judge(connection: Connection, rows: Parsed[DeviceRequest], errors: list[RowError]) -> Write:
-            devices = [row for _, row in rows]
-            known = self._registration.known(connection, [device.serial for device in devices])
-            for line, device in rows:
-                if device.serial in known:
-                    errors.append(RowError(line, "serial", "is here already, or twice in this file"))
-                known.add(device.serial)
-                _judged(lambda market=device.market: check_market(by, market), line, "market", errors)
-            return lambda: self._registration.enter(connection, devices)
+        def sheet() -> Sheet[DeviceRequest]:
+            return _Devices(self._registration, by)
 
-        return await self._import(content, DeviceRequest, judge, dry_run=dry_run)
+        return await self._import(content, sheet(), None if dry_run else sheet())
 
-    async def _import(self, content: bytes, schema: type[T], judge: Judge, *, dry_run: bool) -> ImportReport:
-        rows, errors = parse(content, schema)
-
-        def run(connection: Connection) -> ImportReport:
-            write = judge(connection, rows, errors)
-            written = not errors and not dry_run
-            if written:
-                write()
-            found = sorted(errors, key=lambda error: error.row)
-            return ImportReport(dry_run, len(rows), len(rows) if written else 0, found)
-
-        return await self._database.write(run)
-
-    def _accounts(
-        self, connection: Connection, rows: Parsed[AccountRequest], errors: list[RowError], by: Client
-    ) -> list[NewAccount]:
-        plans = {(plan.market, plan.name): plan for plan in self._statements.plans(connection, by.markets)}
-        given: dict[str, set[str]] = {}
-        markets: dict[str, str] = {}
-        accounts: list[NewAccount] = []
-        for line, wanted in rows:
-            business = wanted.business_account
-            if business not in given:
-                given[business] = self._statements.references(connection, business)
-            if wanted.reference in given[business]:
-                errors.append(RowError(line, "reference", "is there already, or twice in this file"))
-            given[business].add(wanted.reference)
-            if markets.setdefault(business, wanted.market) != wanted.market:
-                errors.append(RowError(line, "business_account", "is of two markets in this file"))
-            plan = plans.get((wanted.market, wanted.plan))
-            _judged(
-                lambda wanted=wanted, plan=plan: accounts.append(
-                    self._operations.new_account(connection, wanted, plan, by)
-                ),
-                line,
-                "market",
-                errors,
+    async def _import(self, content: bytes, judge: Sheet[T], writer: Sheet[T] | None) -> ImportReport:
+        """`writer` None: a dry run."""
+        rows = unchanged = imported = 0
+        errors: list[RowError] = []
+        for chunk in chunks(content, judge.schema):
+            judged = await self._database.read(
+                lambda connection, rows=chunk.rows: judge.judge(connection, rows)
             )
-        return accounts
+            rows += len(chunk.rows)
+            unchanged += judged.unchanged
+            errors += sorted([*chunk.errors, *judged.errors], key=lambda error: error.row)
+            if len(errors) >= MAX_ERRORS:
+                last = errors[MAX_ERRORS - 1].row
+                errors[MAX_ERRORS - 1 :] = [RowError(last, "", "and more; correct these first")]
+                break
+            await asyncio.sleep(0)  # others have requests too
+        if errors or writer is None:
+            return ImportReport(writer is None, rows, 0, errors, unchanged)
+        for chunk in chunks(content, judge.schema):
 
-    def _put(self, connection: Connection, accounts: Sequence[NewAccount]) -> None:
+            def run(connection: Connection, rows: Parsed[T] = chunk.rows) -> Judged[T]:
+                judged = writer.judge(connection, rows)
+                if not judged.errors:
+                    writer.write(connection, judged.fresh)
+                return judged
+
+            judged = await self._database.write(run)
+            if judged.errors:  # somebody else entered them meanwhile
+                return ImportReport(False, rows, imported, judged.errors, unchanged)
+            imported += len(judged.fresh)
+            await asyncio.sleep(0)
+        return ImportReport(False, rows, imported, [], unchanged)
+
+
+class _Devices:
+    schema = DeviceRequest
+
+    def __init__(self, registration: Registration, by: Client):
+        self._registration = registration
+        self._by = by
+        self._seen: set[str] = set()
+
+    def judge(self, connection: Connection, rows: Parsed[DeviceRequest]) -> Judged[DeviceRequest]:
+        judged = Judged[DeviceRequest]()
+        known = self._registration.standing(connection, [device for _, device in rows])
+        for line, device in rows:
+            error = self._error(device, known.get(device.serial))
+            if error is not None:
+                judged.errors.append(RowError(line, *error))
+            elif known.get(device.serial):
+                judged.unchanged += 1
+            else:
+                judged.fresh.append(device)
+            self._seen.add(device.serial)
+        return judged
+
+    def write(self, connection: Connection, fresh: Sequence[DeviceRequest]) -> None:
+        self._registration.enter(connection, fresh)
+
+    def _error(self, device: DeviceRequest, same: bool | None) -> tuple[str, str] | None:
+        """`same`: whether the device that is here has these values; None: it is not here."""
+        if device.serial in self._seen:
+            return "serial", "is twice in this file; delete one of the rows"
+        if same is False:
+            return "serial", "is here already with other values; delete the row, or check the serial"
+        if (device.link_key is None) != (device.password is None):
+            missing = "link_key" if device.link_key is None else "password"
+            return missing, "is missing: link_key and password come together, or neither"
+        return _refused(lambda: check_market(self._by, device.market), "market")
+
+
+class _Accounts:
+    schema = AccountRequest
+
+    def __init__(self, store: Store, operations: Operations, clock: Clock, by: Client):
+        self._store = store
+        self._statements = OperationsStore(store.tables, store.operations)
+        self._operations = operations
+        self._clock = clock
+        self._by = by
+        self._seen: set[tuple[str, str]] = set()
+        self._markets: dict[str, str] = {}  # of business accounts, as this file has them
+        self._businesses: dict[str, set[tuple[str, str]]] = {}  # as the database has them
+
+    def judge(self, connection: Connection, rows: Parsed[AccountRequest]) -> Judged[AccountRequest]:
+        judged = Judged[AccountRequest]()
+        plans = self._plans(connection)
+        known = self._statements.accounts_named(
+            connection, [(wanted.business_account, wanted.reference) for _, wanted in rows]
+        )
+        for line, wanted in rows:
+            key = (wanted.business_account, wanted.reference)
+            error = self._error(wanted, known.get(key))
+            if error is None:
+                businesses = self._business_of(connection, wanted.business_account)
+                plan = plans.get((wanted.market, wanted.plan))
+                error = _refused(
+                    lambda wanted=wanted, plan=plan, businesses=businesses: self._operations.new_account(
+                        wanted, plan, businesses, self._by
+                    ),
+                    "market",
+                )
+            if error is not None:
+                judged.errors.append(RowError(line, *error))
+            elif key in known:
+                judged.unchanged += 1
+            else:
+                judged.fresh.append(wanted)
+            self._seen.add(key)
+        return judged
+
+    def write(self, connection: Connection, fresh: Sequence[AccountRequest]) -> None:
         now_ms = self._clock.now_ms()
+        plans = self._plans(connection)
+        accounts = [
+            self._operations.new_account(
+                wanted,
+                plans[wanted.market, wanted.plan],
+                self._business_of(connection, wanted.business_account),
+                self._by,
+            )
+            for wanted in fresh
+        ]
         businesses = {
             (account.business_account, account.provider_key): business_row(account) for account in accounts
         }
         rows = [account_row(account, now_ms) for account in accounts]
         self._store.put_accounts(connection, list(businesses.values()), rows)
 
+    def _error(self, wanted: AccountRequest, known: AccountRequest | None) -> tuple[str, str] | None:
+        if (wanted.business_account, wanted.reference) in self._seen:
+            return "reference", "is twice in this file; delete one of the rows"
+        if known is not None and msgspec.structs.replace(wanted, provider_key="") != known:
+            return "reference", "is here already with other values; delete the row, or change the account"
+        if self._markets.setdefault(wanted.business_account, wanted.market) != wanted.market:
+            return "business_account", "is of two markets in this file"
+        return None
 
-def parse(content: bytes, schema: type[T]) -> tuple[Parsed[T], list[RowError]]:
-    """The rows that fit `schema`, and what is wrong with the others."""
-    rows: Parsed[T] = []
-    errors: list[RowError] = []
-    try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        heading = next(reader, list[str]())
-        errors += _heading_errors(heading, schema)
-        for cells in reader if not errors else ():
-            if len(rows) + len(errors) >= MAX_ROWS:
-                errors.append(RowError(reader.line_num, "", f"is beyond {MAX_ROWS} rows; split the file"))
-                break
-            if cells:
-                found = _row(dict(zip(heading, cells, strict=False)), schema, reader.line_num)
-                if len(cells) != len(heading):
-                    text = f"has {len(cells)} cells, the heading has {len(heading)}"
-                    errors.append(RowError(reader.line_num, "", text))
-                elif isinstance(found, RowError):
-                    errors.append(found)
-                else:
-                    rows.append((reader.line_num, found))
-    except UnicodeDecodeError:
-        errors.append(RowError(1, "", "the file is not in UTF-8"))
-    except csv.Error as error:
-        errors.append(RowError(1 + len(rows) + len(errors), "", f"no more rows can be read: {error}"))
-    return rows, errors
+    def _plans(self, connection: Connection) -> dict[tuple[str, str], Plan]:
+        return {
+            (plan.market, plan.name): plan for plan in self._statements.plans(connection, self._by.markets)
+        }
+
+    def _business_of(self, connection: Connection, business: str) -> set[tuple[str, str]]:
+        if business not in self._businesses:
+            self._businesses[business] = self._statements.business_of(connection, business)
+        return self._businesses[business]
 
 
-def _row(cells: dict[str, str], schema: type[T], line: int) -> T | RowError:
-    fields = {name: cell.strip() for name, cell in cells.items() if cell.strip()}
-    try:
-        return msgspec.convert(fields, schema, strict=False)
-    except msgspec.ValidationError as error:
-        text = str(error)
-        named = (name for name in cells if f"`$.{name}`" in text or f"`{name}`" in text)
-        return RowError(line, next(named, ""), text.partition(" - at `")[0])
+class _Check(Protocol):
+    def __call__(self) -> object: ...
 
 
-def _heading_errors(heading: list[str], schema: type[T]) -> list[RowError]:
-    fields = msgspec.structs.fields(schema)
-    unknown = [name for name in heading if name not in {field.name for field in fields}]
-    missing = [field.name for field in fields if field.required and field.name not in heading]
-    if len(heading) > len(fields):
-        return [RowError(1, "", f"has more than {len(fields)} columns")]
-    twice = {name for name in heading if heading.count(name) > 1}
-    return [
-        *(RowError(1, name[:80], "is no column of this import") for name in unknown),
-        *(RowError(1, name, "is a column that is missing") for name in missing),
-        *(RowError(1, name, "is there twice") for name in sorted(twice)),
-    ]
-
-
-def _judged(check: Callable[[], None], line: int, field: str, errors: list[RowError]) -> None:
-    """Note what `check` refuses; `field` is the one at fault if it names none."""
+def _refused(check: _Check, field: str) -> tuple[str, str] | None:
+    """What `check` refuses; `field` is the one at fault if it names none."""
     try:
         check()
     except BackendError as error:
-        fields = error.fields or ((field, error.detail),)
-        errors += [RowError(line, name, text) for name, text in fields]
+        return error.fields[0] if error.fields else (field, error.detail)
+    return None

@@ -7,7 +7,7 @@
 operator_routes.py has the HTTP, registration.py tells Moto, corrections.py moves money.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import msgspec
@@ -34,6 +34,7 @@ from backend.solarium.operator_schemas import (
     AccountPage,
     AccountRequest,
     AccountView,
+    DeviceCounts,
     DevicePage,
     DeviceView,
     EventList,
@@ -81,7 +82,8 @@ class Operations:
 
         def create(connection: Connection) -> AccountView:
             plans = {plan.name: plan for plan in self._operations.plans(connection, (wanted.market,))}
-            account = self.new_account(connection, wanted, plans.get(wanted.plan), by)
+            businesses = self._operations.business_of(connection, wanted.business_account)
+            account = self.new_account(wanted, plans.get(wanted.plan), businesses, by)
             where = {"reference": wanted.reference, "business_account": wanted.business_account}
             if self._operations.accounts(connection, (), equal=where):
                 raise Conflict("the business account has an account of that reference")
@@ -92,16 +94,19 @@ class Operations:
 
         return await self._database.write(create)
 
+    @staticmethod
     def new_account(
-        self, connection: Connection, wanted: AccountRequest, plan: Plan | None, by: Client
+        wanted: AccountRequest, plan: Plan | None, businesses: Set[tuple[str, str]], by: Client
     ) -> NewAccount:
-        """The account that a request comes to. BadRequest or Forbidden say what does not fit."""
+        """The account that a request comes to. BadRequest or Forbidden say what does not fit.
+
+        businesses: the (market, currency) pairs of its business account, if that is here.
+        """
         check_market(by, wanted.market)
         if wanted.provider_key[:2].upper() != wanted.market:
             raise BadRequest("another market's provider", fields=[("provider_key", "is of another market")])
         if plan is None:
             raise BadRequest("no such plan", fields=[("plan", "is no plan of this market")])
-        businesses = self._operations.business_of(connection, wanted.business_account)
         if businesses - {(wanted.market, plan.currency)}:
             text = "is of another market or currency"
             raise BadRequest("another business account", fields=[("business_account", text)])
@@ -146,6 +151,11 @@ class Operations:
         )
         following = found[-1].serial if len(found) == limit else None
         return DevicePage([_device_view(each) for each in found], following)
+
+    async def device_counts(self, by: Client) -> DeviceCounts:
+        """How many devices are in each state: how far an import is."""
+        counts = await self._database.read(lambda c: self._operations.devices_by_state(c, by.markets))
+        return DeviceCounts(**counts)
 
     async def events(self, serial: str, by: Client) -> EventList:
         """The newest billing events of a device."""

@@ -12,10 +12,11 @@ from sqlalchemy import Column, Connection, func, insert, literal, select, update
 
 from backend.kit.rows import insert_new
 from backend.solarium.operations_tables import OperationsTables
+from backend.solarium.operator_schemas import AccountRequest
 from backend.solarium.tables import Tables
 
-REGISTERING = "registering"  # Moto is being told of it
-REFUSED = "refused"  # Moto does not take it: its serial or secret is wrong
+REGISTERING = "registering"  # Moto and M2M are being told of it
+REFUSED = "refused"  # one of them does not take it: its serial or secrets are wrong
 IN_STOCK = "in_stock"
 PAIRED = "paired"
 FAULTY = "faulty"  # swapped for another
@@ -131,11 +132,22 @@ class OperationsStore:
         found = self.accounts(connection, markets, equal={"id": account_id}, lock=lock)
         return found[0] if found else None
 
-    def references(self, connection: Connection, business_account: str) -> set[str]:
-        """The references that a business account has given."""
+    def accounts_named(
+        self, connection: Connection, names: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], AccountRequest]:
+        """Those that are there of (business account, reference), as they were asked for, but the provider."""
         table = self._accounts
-        statement = select(table.c.reference).where(table.c.business_account == business_account)
-        return set(connection.execute(statement).scalars())
+        statement = select(
+            table.c.reference,
+            table.c.business_account,
+            literal("").label("provider_key"),
+            table.c.market,
+            func.coalesce(table.c.plan, ""),
+            table.c.msisdn,
+            table.c.customer_name,
+        ).where(table.c.reference.in_(sorted({reference for _, reference in names})))
+        found = [AccountRequest(*row) for row in connection.execute(statement)]
+        return {(each.business_account, each.reference): each for each in found}
 
     def business_of(self, connection: Connection, business_account: str) -> set[tuple[str, str]]:
         """The (market, currency) pairs of a business account: one, or none yet."""
@@ -166,25 +178,35 @@ class OperationsStore:
     # Devices
 
     def put_devices(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add devices; one that Moto had refused takes the new values."""
+        """Add devices; one that was refused takes the new values."""
         if not rows:
             return
-        statement = insert_new(connection, self._devices)
-        connection.execute(statement, [dict(row) for row in rows])
         table = self._devices
+        refused = select(table.c.serial).where(
+            table.c.serial.in_([row["serial"] for row in rows]), table.c.state == REFUSED
+        )
+        again = set(connection.execute(refused).scalars())
+        connection.execute(insert_new(connection, table), [dict(row) for row in rows])
         for row in rows:
-            again = update(table).where(table.c.serial == row["serial"], table.c.state == REFUSED)
-            connection.execute(again.values(**row))
+            if row["serial"] in again:
+                connection.execute(update(table).where(table.c.serial == row["serial"]).values(**row))
 
-    def device_states(self, connection: Connection, serials: Sequence[str]) -> dict[str, str]:
-        """The states of those that are there."""
+    def identities(self, connection: Connection, serials: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+        """State and fingerprint of the identity of those that are there."""
         table = self._devices
-        found: dict[str, str] = {}
+        found: dict[str, tuple[str, str | None]] = {}
         for start in range(0, len(serials), 500):  # a statement has so many parameters at most
             chunk = serials[start : start + 500]
-            statement = select(table.c.serial, table.c.state).where(table.c.serial.in_(chunk))
-            found.update((row[0], row[1]) for row in connection.execute(statement))
+            statement = select(table.c.serial, table.c.state, table.c.identity_hash)
+            rows = connection.execute(statement.where(table.c.serial.in_(chunk)))
+            found.update((row[0], (row[1], row[2])) for row in rows)
         return found
+
+    def devices_by_state(self, connection: Connection, markets: Markets) -> dict[str, int]:
+        """How many devices there are in each state."""
+        table = self._devices
+        statement = select(table.c.state, func.count()).where(*_within(table.c.market, markets))
+        return {row[0]: row[1] for row in connection.execute(statement.group_by(table.c.state))}
 
     def devices(
         self,

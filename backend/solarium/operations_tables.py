@@ -30,6 +30,7 @@ class OperationsTables:
             Column("state", Text, nullable=False),
             Column("account_id", BigInteger, ForeignKey("accounts.id")),  # of a paired one
             Column("created_at_ms", BigInteger, nullable=False),
+            Column("identity_hash", Text),  # keyed, of all that it was entered with
             Index("devices_state", "market", "state"),
             Index("devices_account", "account_id", unique=True),
         )

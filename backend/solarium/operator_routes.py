@@ -32,7 +32,7 @@ from backend.solarium.operator_schemas import (
 from backend.solarium.service import Solarium
 
 IMPORT_ACCOUNTS, IMPORT_DEVICES = "/v1/imports/accounts", "/v1/imports/devices"
-MAX_FILE = 4 * 1024 * 1024  # 10,000 rows of 400 bytes
+MAX_FILE = 32 * 1024 * 1024  # 100,000 rows of 320 bytes
 BODIES: Mapping[str, int] = {IMPORT_ACCOUNTS: MAX_FILE, IMPORT_DEVICES: MAX_FILE}
 
 PAGE = 50
@@ -61,6 +61,7 @@ def routes(service: Solarium, client_of: ClientOf) -> list[web.RouteDef]:
         web.get("/v1/device_events", stock.events),
         web.post(IMPORT_ACCOUNTS, stock.import_accounts),
         web.post(IMPORT_DEVICES, stock.import_devices),
+        web.get(IMPORT_DEVICES, stock.device_counts),
         web.get("/v1/accounts/{id}/statement", money.statement),
         web.get("/v1/suspense", money.suspense),
         web.post("/v1/suspense/{id}/resolve", money.resolve),
@@ -126,6 +127,9 @@ class _Stock:
         by = self._client_of(request)
         dry_run = _flag(request, "dry_run")
         return _report(await self._imports.devices(await request.read(), by, dry_run=dry_run))
+
+    async def device_counts(self, request: web.Request) -> web.Response:
+        return json_response(await self._operations.device_counts(self._client_of(request)))
 
     async def devices(self, request: web.Request) -> web.Response:
         by = self._client_of(request)

@@ -11,6 +11,8 @@ Market = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
 Days = Annotated[int, Meta(ge=1, le=7960)]  # what one payment can buy (posting.py)
 Price = Annotated[int, Meta(ge=1, le=10**12)]
 SecretHex = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){1,64}\Z")]
+LinkKeyHex = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){16,64}\Z")]
+Password = Annotated[str, Meta(pattern=r"^[!-~]{16,200}\Z")]
 Family = Literal["moto", "openpaygo"]
 
 
@@ -80,13 +82,25 @@ class AccountPage(Struct, frozen=True):
 
 
 class DeviceRequest(Struct, frozen=True):
-    """POST /v1/devices; the secret goes to Moto's registry and is not kept here."""
+    """POST /v1/devices; the secret goes to Moto's registry, the other two to M2M's; none is kept here."""
 
     serial: Text
     market: Market
     secret: SecretHex
     token_family: Family = "moto"  # noqa: S105 - a token family
     starting_code: Annotated[int, Meta(ge=0, le=999_999_999)] | None = None
+    link_key: LinkKeyHex | None = None
+    password: Password | None = None
+
+
+class DeviceCounts(Struct, frozen=True):
+    """GET /v1/imports/devices: how many devices are in each state."""
+
+    registering: int = 0
+    in_stock: int = 0
+    paired: int = 0
+    faulty: int = 0
+    refused: int = 0
 
 
 class DeviceView(Struct, frozen=True, omit_defaults=True):
@@ -206,9 +220,14 @@ class RowError(Struct, frozen=True):
 
 
 class ImportReport(Struct, frozen=True):
-    """POST /v1/imports/...: `rows` can be read, `imported` are written: all of them or none."""
+    """POST /v1/imports/...: `rows` can be read, `imported` are written: all that are new, or none.
+
+    unchanged: those that were here already, with the same values. With errors and `imported` above 0 somebody
+    else entered devices meanwhile: what is written stays, and the corrected file is sent again.
+    """
 
     dry_run: bool
     rows: int
     imported: int
     errors: list[RowError]
+    unchanged: int = 0

@@ -20,7 +20,7 @@ from backend.kit.outbox import Dead, Done, Handler, Leased, Outcome, Outgoing, S
 from backend.kit.runtime import Clock
 from backend.kit.vault import Vault
 from backend.solarium.confirmations import ORDER_TOKEN
-from backend.solarium.ports import Commands, Sms, Tokens
+from backend.solarium.ports import Commands, Devices, Sms, Tokens
 from backend.solarium.store import Issued, Order, Store
 from protocols.tokens.encoding import render
 
@@ -37,6 +37,7 @@ class Partners:
     """The services that deliver."""
 
     tokens: Tokens
+    devices: Devices
     commands: Commands
     sms: Sms
 

@@ -35,6 +35,14 @@ class Tokens(Protocol):
         ...
 
 
+class Devices(Protocol):
+    """M2M's registry."""
+
+    async def register(self, *, serial: str, market: str, link_key_hex: str, password: str) -> None:
+        """Enter a device with its keys; again with the same values changes nothing. Raises a BackendError."""
+        ...
+
+
 class Commands(Protocol):
     """M2M."""
 

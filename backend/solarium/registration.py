@@ -1,9 +1,10 @@
-"""Devices come in: entered here, their secrets handed to Moto's registry through the outbox.
+"""Devices come in: entered here, their secrets handed to Moto's and M2M's registries through the outbox.
 
-    registering -> in_stock   Moto has it
-                -> refused    Moto does not take it; sending it in again with other values is allowed
+    registering -> in_stock   both have it; one without a link key only Moto, until its board is provisioned
+                -> refused    one does not take it; sending it in again with other values is allowed
 
-Until Moto has it the secret is sealed in the outbox row; then it is nowhere here.
+Until they have it the secrets are sealed in the outbox row; then they are nowhere here but as one keyed hash,
+by which the same device again is known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from backend.kit.vault import Vault
 from backend.solarium.operations import check_market
 from backend.solarium.operations_store import IN_STOCK, REFUSED, REGISTERING, OperationsStore
 from backend.solarium.operator_schemas import DeviceRequest, DeviceView
-from backend.solarium.ports import Tokens
+from backend.solarium.orders import Partners
 from backend.solarium.store import Store
 
 REGISTER_DEVICE = "register_device"
@@ -30,13 +31,13 @@ PERMANENT = (BadRequest, Conflict, Forbidden, Unprocessable)
 class Registration:
     """A part of the service, as `External` is."""
 
-    def __init__(self, *, store: Store, database: Database, clock: Clock, vault: Vault, tokens: Tokens):
+    def __init__(self, *, store: Store, database: Database, clock: Clock, vault: Vault, partners: Partners):
         self._store = store
         self._operations = OperationsStore(store.tables, store.operations)
         self._database = database
         self._clock = clock
         self._vault = vault
-        self._tokens = tokens
+        self._partners = partners
 
     def handlers(self) -> Mapping[str, Handler]:
         """By outbox kind."""
@@ -47,17 +48,21 @@ class Registration:
         check_market(by, wanted.market)
 
         def create(connection: Connection) -> None:
-            if self.known(connection, [wanted.serial]):
+            if self.standing(connection, [wanted]):
                 raise Conflict("the device is here already")
             self.enter(connection, [wanted])
 
         await self._database.write(create)
         return DeviceView(wanted.serial, wanted.market, wanted.token_family, REGISTERING)
 
-    def known(self, connection: Connection, serials: Sequence[str]) -> set[str]:
-        """Those that are here and that Moto has not refused."""
-        states = self._operations.device_states(connection, serials)
-        return {serial for serial, state in states.items() if state != REFUSED}
+    def standing(self, connection: Connection, devices: Sequence[DeviceRequest]) -> dict[str, bool]:
+        """Of those that are here and were not refused: whether they were entered with the same values."""
+        known = self._operations.identities(connection, [device.serial for device in devices])
+        return {
+            device.serial: known[device.serial][1] == self._identity(device)
+            for device in devices
+            if device.serial in known and known[device.serial][0] != REFUSED
+        }
 
     def enter(self, connection: Connection, devices: Sequence[DeviceRequest]) -> None:
         """Enter devices that are not known, in the caller's transaction."""
@@ -70,6 +75,7 @@ class Registration:
                 "state": REGISTERING,
                 "account_id": None,
                 "created_at_ms": now_ms,
+                "identity_hash": self._identity(device),
             }
             for device in devices
         ]
@@ -78,16 +84,23 @@ class Registration:
         self._store.outbox.put(connection, outgoing, now_ms)
 
     async def register(self, row: Leased) -> Outcome:
-        """Tell Moto of a device."""
-        sealed = bytes.fromhex(cast(str, row.payload["sealed_secret"]))
+        """Tell Moto, and M2M if it has a link key, of a device."""
+        market = cast(str, row.payload["market"])
         try:
-            await self._tokens.register(
+            await self._partners.tokens.register(
                 serial=row.key,
-                secret_hex=self._vault.open(sealed, row.key).hex(),
+                secret_hex=self._opened(row, "sealed_secret").hex(),
                 family=cast(str, row.payload["family"]),
-                market=cast(str, row.payload["market"]),
+                market=market,
                 starting_code=cast("int | None", row.payload["starting_code"]),
             )
+            if "sealed_link_key" in row.payload:
+                await self._partners.devices.register(
+                    serial=row.key,
+                    market=market,
+                    link_key_hex=self._opened(row, "sealed_link_key").hex(),
+                    password=self._opened(row, "sealed_password").decode(),
+                )
         except PERMANENT as error:
             return Dead(f"{error.code}: {error.detail}", lambda c: self._turn(c, row.key, REFUSED))
         return Done(lambda connection: self._turn(connection, row.key, IN_STOCK))
@@ -95,8 +108,24 @@ class Registration:
     def _turn(self, connection: Connection, serial: str, state: str) -> None:
         self._operations.move_device(connection, serial, of=REGISTERING, to=state)
 
+    def _opened(self, row: Leased, name: str) -> bytes:
+        return self._vault.open(bytes.fromhex(cast(str, row.payload[name])), row.key)
+
+    def _identity(self, device: DeviceRequest) -> str:
+        """A keyed hash of all that a device is entered with."""
+        hexes = (device.secret.lower(), (device.link_key or "").lower())
+        told = (device.serial, device.market, device.token_family, *hexes, device.password or "")
+        return self._vault.fingerprint("\x00".join((*told, str(device.starting_code))))
+
     def _payload(self, device: DeviceRequest) -> dict[str, object]:
+        link: dict[str, object] = {}
+        if device.link_key is not None and device.password is not None:
+            link = {
+                "sealed_link_key": self._vault.seal(bytes.fromhex(device.link_key), device.serial).hex(),
+                "sealed_password": self._vault.seal(device.password.encode(), device.serial).hex(),
+            }
         return {
+            **link,
             "sealed_secret": self._vault.seal(bytes.fromhex(device.secret), device.serial).hex(),
             "family": device.token_family,
             "market": device.market,

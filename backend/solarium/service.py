@@ -112,7 +112,7 @@ class Solarium:
             store=store, database=database, clock=clock, entropy=entropy, service=SERVICE
         )
         self.registration = Registration(
-            store=store, database=database, clock=clock, vault=vault, tokens=partners.tokens
+            store=store, database=database, clock=clock, vault=vault, partners=partners
         )
         self.imports = Imports(
             store=store,

@@ -115,7 +115,8 @@ class Store:
         for table, rows in ((self.tables.business_accounts, businesses), (self.tables.accounts, accounts)):
             if rows:
                 connection.execute(insert_new(connection, table), rows)
-        adopt_devices(connection, self.tables, self.operations)
+        if any(row["device"] for row in accounts):
+            adopt_devices(connection, self.tables, self.operations)
 
     def accounts_of(
         self, connection: Connection, references: Iterable[str], *, lock: bool = False

@@ -100,7 +100,7 @@ async def started(
         config=SolariumConfig(
             master_key=MASTER, callback_base="http://127.0.0.1:1", callback_secret=bytes(32)
         ),
-        partners=SolariumPartners(tokens=moto, commands=m2m, sms=NoSms()),
+        partners=SolariumPartners(tokens=moto, devices=m2m, commands=m2m, sms=NoSms()),
     )
     world = World(solarium, m2m, moto, databases, [])
     for service in (moto, m2m, solarium):

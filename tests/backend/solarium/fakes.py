@@ -23,6 +23,19 @@ class FakeToken:
 
 
 @dataclass
+class FakeDevices:
+    """M2M's registry."""
+
+    keys: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    failing: list[BackendError] = field(default_factory=list)
+
+    async def register(self, *, serial: str, market: str, link_key_hex: str, password: str) -> None:
+        if self.failing:
+            raise self.failing.pop(0)
+        self.keys.setdefault(serial, (market, link_key_hex, password))
+
+
+@dataclass
 class FakePartners:
     """Moto, M2M and Mega: each call is answered once, the same reference again with the first answer."""
 
@@ -34,6 +47,7 @@ class FakePartners:
     calls: list[str] = field(default_factory=list)
     failing: dict[str, list[BackendError]] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    devices: FakeDevices = field(default_factory=FakeDevices)
 
     def called(self, what: str) -> None:
         self.calls.append(what)
@@ -114,5 +128,5 @@ def make_service(
             callback_base="http://solarium.test/base/",
             callback_secret=CALLBACK_SECRET,
         ),
-        partners=Partners(tokens=partners, commands=partners, sms=partners),
+        partners=Partners(tokens=partners, devices=partners.devices, commands=partners, sms=partners),
     )

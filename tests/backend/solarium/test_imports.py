@@ -8,10 +8,12 @@ from aiohttp.test_utils import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.solarium.imports import MAX_ROWS, parse
+from backend.kit.errors import Conflict, Unavailable
+from backend.solarium.imports import MAX_ERRORS
 from backend.solarium.operator_routes import MAX_FILE
 from backend.solarium.operator_schemas import DeviceRequest
 from backend.solarium.service import Solarium
+from backend.solarium.sheets import MAX_ROWS, chunks
 from tests.backend.solarium.fakes import API_KEY, FakePartners
 from tests.backend.solarium.test_operations import PLAN, SECRET, call, stands
 
@@ -25,7 +27,7 @@ async def load(
 ) -> tuple[int, Any]:
     body = content.encode() if isinstance(content, str) else content
     headers = {"API-KEY": key, "Content-Type": "text/csv"}
-    async with http.post(f"/v1/imports/{kind}{query}", data=body, headers=headers) as answer:
+    async with http.post(f"/v1/imports/{kind}{query}", data=io.BytesIO(body), headers=headers) as answer:
         return answer.status, await answer.json()
 
 
@@ -38,7 +40,7 @@ async def test_checklist_94_a_shipment_is_loaded_with_its_secrets(
     http: TestClient, partners: FakePartners
 ) -> None:
     content = DEVICES + f"D1,UG,{SECRET},,\r\n\nD2,UG,{SECRET * 2},openpaygo,123456789\n"
-    report = {"dry_run": True, "rows": 2, "imported": 0, "errors": []}
+    report = {"dry_run": True, "rows": 2, "imported": 0, "errors": [], "unchanged": 0}
     assert await load(http, "devices", content, "?dry_run=true") == (200, report)
     assert await serials(http) == []
     assert (await load(http, "devices", content))[1]["imported"] == 2
@@ -75,8 +77,13 @@ async def test_accounts_are_loaded_and_can_be_paid(http: TestClient, service: So
     assert found["accounts"][0]["customer_name"] == "Doe, John"
     route = {"currency": "UGX", "business_account": "600100", "provider_key": "ug_mtn_mobilemoney"}
     assert (await service.validate(reference="901", **route)).status == "ok"
-    status, report = await load(http, "accounts", content)
-    assert (status, [error["field"] for error in report["errors"]]) == (422, ["reference"] * 2)
+    again = (await load(http, "accounts", content))[1]
+    assert (again["imported"], again["unchanged"]) == (0, 2)
+    status, report = await load(http, "accounts", content.replace("Ada", "Eve"))
+    assert (status, [(error["row"], error["field"]) for error in report["errors"]]) == (
+        422,
+        [(2, "reference")],
+    )
 
 
 async def test_wrong_accounts_are_named_and_none_is_loaded(http: TestClient) -> None:
@@ -114,6 +121,7 @@ BAD_FILES: list[bytes] = [
     (DEVICES + f'"{"x" * 200_000}",UG,00,,\n').encode(),
     (DEVICES + "D\0,UG,00,,\n").encode(),
     (DEVICES + "".join(f"D{number},UG,00,,\n" for number in range(MAX_ROWS + 1))).encode(),
+    (DEVICES + "D1,UG,00,,\n" + "\n" * (MAX_ROWS + 1)).encode(),
 ]
 
 
@@ -140,6 +148,108 @@ async def test_checklist_116_another_market_s_rows_are_refused(http: TestClient,
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: (DEVICES + text).encode()))
 def test_any_file_gives_rows_or_errors(content: bytes) -> None:
-    rows, errors = parse(content, DeviceRequest)
-    assert len(rows) <= MAX_ROWS
-    assert rows or errors or not content.decode().removeprefix(DEVICES).strip()
+    found = list(chunks(content, DeviceRequest))
+    rows = [row for chunk in found for row in chunk.rows]
+    errors = [error for chunk in found for error in chunk.errors]
+    assert all(1 <= error.row <= content.count(b"\n") + content.count(b"\r") + 1 for error in errors)
+    assert rows or errors or not content.decode().removeprefix(DEVICES).strip(" ,\r\n")
+
+
+WHOLE = "serial,market,secret,token_family,starting_code,link_key,password\n"
+KEYS = f"{'ab' * 16},{'p' * 22}"
+
+
+async def test_one_file_gives_moto_its_secrets_and_m2m_its_keys(
+    http: TestClient, partners: FakePartners
+) -> None:
+    content = WHOLE + f"D1,UG,{SECRET},,,{KEYS}\nD2,UG,{SECRET},,,,\n"
+    assert (await load(http, "devices", content))[1]["imported"] == 2
+    await stands(http, "in_stock", "D1", "D2")
+    assert set(partners.registered) == {"D1", "D2"}
+    assert partners.devices.keys == {"D1": ("UG", "ab" * 16, "p" * 22)}
+    assert (await call(http, "GET", "/v1/imports/devices"))[1]["in_stock"] == 2
+
+
+async def test_a_device_that_m2m_does_not_take_is_refused_and_may_be_sent_again(
+    http: TestClient, partners: FakePartners
+) -> None:
+    partners.devices.failing = [
+        Unavailable("away", retry_after_s=0),
+        Conflict("registered with other values"),
+    ]
+    content = WHOLE + f"D1,UG,{SECRET},,,{KEYS}\n"
+    assert (await load(http, "devices", content))[1]["imported"] == 1
+    await stands(http, "refused", "D1")
+    assert (await load(http, "devices", content))[1]["imported"] == 1
+    await stands(http, "in_stock", "D1")
+    assert (await load(http, "devices", content))[1]["unchanged"] == 1
+
+
+async def test_a_file_that_was_interrupted_is_sent_again_as_it_is(
+    http: TestClient, service: Solarium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between two chunks: what is written stays, the rest comes in with the second try, once."""
+    monkeypatch.setattr("backend.solarium.sheets.CHUNK", 2)
+    content = WHOLE + "".join(f"D{number},UG,{SECRET},,,{KEYS}\n" for number in range(5))
+    enter = service.registration.enter
+    entered: list[int] = []
+
+    def dying(connection: Any, devices: Any) -> None:
+        if entered:
+            raise Unavailable("killed")
+        enter(connection, devices)
+        entered.append(len(devices))
+
+    monkeypatch.setattr(service.registration, "enter", dying)
+    assert (await load(http, "devices", content))[0] == 503
+    monkeypatch.setattr(service.registration, "enter", enter)
+    report = (await load(http, "devices", content))[1]
+    assert (report["imported"], report["unchanged"], report["errors"]) == (3, 2, [])
+    await stands(http, "in_stock", *(f"D{number}" for number in range(5)))
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "says"),
+    [
+        (f"D1,UG,2.40E+11,,,{KEYS}", "secret", "set the column to text"),
+        (f"D1,Uganda,{SECRET},,,{KEYS}", "market", "two capital letters"),
+        (f"D1,UG,{SECRET},,,{'ab' * 16},", "password", "come together"),
+        (f"D1,UG,{SECRET},,,,{'p' * 22}", "link_key", "come together"),
+        (f"D1,UG,{SECRET},,,ab,{'p' * 22}", "link_key", "32 to 128 digits"),
+        (f"D1,UG,{SECRET},,,{'ab' * 16},short", "password", "16 to 200"),
+        (f"D1,UG,{SECRET},,,{KEYS},x", "", "has 8 cells"),
+        (f",UG,{SECRET},,,{KEYS}", "serial", "is missing"),
+        (f"{'D' * 2000},UG,{SECRET},,,{KEYS}", "serial", "longer than"),
+    ],
+)
+async def test_each_error_names_its_line_and_what_to_do(
+    http: TestClient, row: str, field: str, says: str
+) -> None:
+    status, report = await load(http, "devices", WHOLE + f"D0,UG,{SECRET},,,{KEYS}\n" + row)
+    assert status == 422
+    (error,) = report["errors"]
+    assert (error["row"], error["field"]) == (3, field)
+    assert says in error["message"]
+    assert SECRET not in error["message"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeffSerial;Market;Token Secret;Family\r\nD1;UG;SECRET;moto\r\n;;;\r\n",
+        "serial\tmarket\tsecret\nD1\tUG\tSECRET",
+        'serial,market,secret\r"D1","UG","SECRET"\r',
+        "serial,market,secret\nD1,UG,SECRET,,\n\n\n",
+    ],
+)
+async def test_what_spreadsheets_make_of_a_file_is_read(http: TestClient, content: str) -> None:
+    report = (await load(http, "devices", content.replace("SECRET", SECRET)))[1]
+    assert (report["imported"], report["errors"]) == (1, [])
+    await stands(http, "in_stock", "D1")
+
+
+async def test_a_file_full_of_errors_lists_the_first_thousand(http: TestClient) -> None:
+    content = DEVICES + "D1,UG,x,,\n" * 5000
+    report = (await load(http, "devices", content))[1]
+    assert len(report["errors"]) == MAX_ERRORS
+    assert report["errors"][-1]["message"].startswith("and more")

@@ -166,7 +166,7 @@ async def test_a_handler_that_runs_again_after_its_end_changes_nothing(
         database=database,
         clock=clock,
         vault=service._vault,
-        partners=Partners(tokens=partners, commands=partners, sms=partners),
+        partners=Partners(tokens=partners, devices=partners.devices, commands=partners, sms=partners),
         callback_base="",
     )
     for kind in (ORDER_TOKEN, SEND_COMMAND, SEND_SMS):
