@@ -44,7 +44,9 @@ PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
     f"busy_timeout={BUSY_MS}",
-    "cache_size=-65536",  # KiB; SQLite's own 2 MiB make a batch read the index pages of the last one again
+    # KiB a connection. 16 MiB carry a batch as well as 64 do, and `payg up` has some fifty connections: what
+    # they may hold bounds its memory. The operating system keeps the rest of a file.
+    "cache_size=-16384",
     "wal_autocheckpoint=8000",  # pages, 32 MiB: what one batch after another changes again is moved once
 )
 
