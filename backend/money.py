@@ -5,7 +5,7 @@ that stands nowhere here is refused. build.py hands the result to momo.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
@@ -20,15 +20,19 @@ from backend.momo.providers.equity_ipn import EquityIpn, EquityIpnConfig
 from backend.momo.providers.halopesa import HalopesaConfig, HalopesaProvider
 from backend.momo.providers.mtn import MtnConfig, MtnProvider
 
+# MTN's target environments by market; configuration may name others of MTN_CURRENCIES (resolutions 24, 25).
 MTN_TARGETS = {"UG": "mtnuganda", "RW": "mtnrwanda"}
-MTN_PROVIDERS = {"ug_mtn_mobilemoney": ("UG", "UGX"), "rw_mtn_mobilemoney": ("RW", "RWF")}
+MTN_CURRENCIES = {"BJ": "XOF", "CI": "XOF", "NG": "NGN", "RW": "RWF", "UG": "UGX", "ZM": "ZMW"}
 DARAJA, AIRTEL = "ke_safaricom_mpesa", "ug_airtel_money"
 EQUITY, HALOPESA = "ke_equity_eazzypay", "tz_halotel_halopesa"
 
 
 @dataclass(frozen=True)  # without slots: settings.py reads the defaults off the class
 class Biller:
-    """What the providers know us by, besides secrets. `short_code` and `till` are business accounts."""
+    """What the providers know us by, besides secrets. `short_code` and `till` are business accounts.
+
+    `mtn_targets`: the markets, of MTN_CURRENCIES, whose MTN is asked, with its target environments.
+    """
 
     short_code: str = "174379"  # at Daraja
     merchant_code: str = "0000000001"  # at Jenga
@@ -37,6 +41,7 @@ class Biller:
     till: str = "247247"  # EazzyPay
     ipn_username: str = "equity"
     app_name: str = "payg"  # at AzamPay
+    mtn_targets: Mapping[str, str] = field(default_factory=lambda: dict(MTN_TARGETS))
 
 
 class MoneySite(Protocol):
@@ -69,7 +74,7 @@ def build_money(site: MoneySite) -> Money:
     """All providers of all markets."""
     airtel, daraja = _airtel(site), _daraja(site)
     providers: dict[str, Provider] = {
-        **{key: _mtn(site, market, currency) for key, (market, currency) in MTN_PROVIDERS.items()},
+        **{f"{market.lower()}_mtn_mobilemoney": _mtn(site, market) for market in site.biller.mtn_targets},
         DARAJA: daraja,
         AIRTEL: airtel,
         EQUITY: _equity(site),
@@ -91,11 +96,11 @@ def mtn_api_user(secret: str) -> str:
     return str(UUID(secret))
 
 
-def _mtn(site: MoneySite, market: str, currency: str) -> MtnProvider:
+def _mtn(site: MoneySite, market: str) -> MtnProvider:
     config = MtnConfig(
         base_url=site.provider_url("mtn"),
-        target_environment=MTN_TARGETS[market],
-        currency=currency,
+        target_environment=site.biller.mtn_targets[market],
+        currency=MTN_CURRENCIES[market],
         api_user=mtn_api_user(site.secret(f"mtn_{market.lower()}_api_user")),
         api_key=site.secret(f"mtn_{market.lower()}_api_key"),
         subscription_key=site.secret("mtn_subscription_key"),

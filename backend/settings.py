@@ -1,7 +1,8 @@
 """Settings of the services, from the environment (PAYG_...) or a .env file. The only place that reads it."""
 
+import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,6 +15,8 @@ from backend.money import Biller
 from backend.sms import AFRICASTALKING_USER, PRICES, ROUTES, SmsRouting
 
 T = TypeVar("T", bound=BaseSettings)
+
+_OTHER_MTN = re.compile("mtn_([a-z]{2})_api_(user|key)")
 
 
 def read_settings(kind: type[T]) -> T:
@@ -101,6 +104,10 @@ class ServeSettings(ListenSettings):
         default=dict(PRICES), description="By market: about what a segment costs, in subunits."
     )
 
+    mtn_targets: dict[Literal["BJ", "CI", "NG", "RW", "UG", "ZM"], str] = Field(
+        default={"UG": "mtnuganda", "RW": "mtnrwanda"},
+        description="The markets whose MTN is asked for money, with its target environments.",
+    )
     daraja_short_code: str = Field(default=Biller.short_code, description="Our paybill at Safaricom.")
     equity_merchant_code: str = Biller.merchant_code
     equity_account_number: str = Biller.account_number
@@ -139,6 +146,10 @@ class ServeSettings(ListenSettings):
     mtn_ug_api_key: SecretStr | None = None
     mtn_rw_api_user: SecretStr | None = None
     mtn_rw_api_key: SecretStr | None = None
+    mtn_api_users: dict[str, SecretStr] = Field(
+        default={}, description="By market: the API user at MTN, of other markets than UG and RW."
+    )
+    mtn_api_keys: dict[str, SecretStr] = Field(default={}, description="By market: that user's key.")
     daraja_consumer_key: SecretStr | None = None
     daraja_consumer_secret: SecretStr | None = None
     daraja_passkey: SecretStr | None = None
@@ -202,9 +213,14 @@ class ServeSettings(ListenSettings):
             till=self.equity_till,
             ipn_username=self.equity_ipn_username,
             app_name=self.halopesa_app_name,
+            mtn_targets={str(market): target for market, target in self.mtn_targets.items()},
         )
 
     def secret_of(self, name: str) -> str | None:
         """A secret of the environment, if it is set."""
-        value: SecretStr | None = getattr(self, name)
+        other = _OTHER_MTN.fullmatch(name)
+        if other is None or hasattr(self, name):
+            value: SecretStr | None = getattr(self, name)
+        else:
+            value = getattr(self, f"mtn_api_{other[2]}s").get(other[1].upper())
         return None if value is None else value.get_secret_value()

@@ -16,7 +16,7 @@ from backend.kit import rsa
 from backend.kit.database import Database
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
-from backend.money import MTN_TARGETS, Biller, mtn_api_user
+from backend.money import Biller, mtn_api_user
 from backend.sms import AFRICASTALKING_USER
 from simulator.providers import (
     africastalking,
@@ -142,7 +142,7 @@ def _daraja(bench: Bench) -> Sandbox:
 
 
 def _mtn(bench: Bench) -> Sandbox:
-    """Uganda's API user stands at the top, every market's under its target environment."""
+    """The first market's API user stands at the top, every market's under its target environment."""
     secret = bench.secret
     users = {
         target: ApiUser(
@@ -151,7 +151,7 @@ def _mtn(bench: Bench) -> Sandbox:
             bench.host,
             secret(f"mtn_{market.lower()}_api_key"),
         )
-        for market, target in MTN_TARGETS.items()
+        for market, target in bench.biller.mtn_targets.items()
     }
     sandbox = MtnSandbox(
         database=bench.database("sandbox_mtn"),
@@ -174,7 +174,8 @@ def _mtn(bench: Bench) -> Sandbox:
         }
         for target, user in users.items()
     }
-    return Sandbox(sandbox, mtn_app(sandbox), {**credentials["mtnuganda"], **credentials})
+    first: dict[str, object] = next(iter(credentials.values()), {})
+    return Sandbox(sandbox, mtn_app(sandbox), {**first, **credentials})
 
 
 def _airtel(bench: Bench) -> Sandbox:

@@ -17,6 +17,7 @@ from simulator.providers.mtn.sandbox import (
     CURRENCIES,
     REFUSALS,
     TOKEN_LIFE_S,
+    WHOLE_UNITS,
     MtnError,
     MtnSandbox,
     status_body,
@@ -156,7 +157,7 @@ class _Routes:
     async def balance(self, request: web.Request) -> web.Response:
         environment, _ = await self._authorize(request)
         balance = await self._sandbox.balance(environment)
-        return json_response({"availableBalance": balance, "currency": CURRENCIES[environment]})
+        return json_response({"availableBalance": balance, "currency": CURRENCIES.get(environment, "")})
 
     async def active(self, request: web.Request) -> web.Response:
         await self._authorize(request)
@@ -184,9 +185,9 @@ class _Routes:
 def _check(body: _RequestToPay, environment: str, callback_url: str, callback_host: str) -> None:
     if body.payer.party_id_type != "MSISDN" or Decimal(body.amount) <= 0:
         raise BadRequest("payer or amount is not valid")
-    if body.currency != CURRENCIES[environment]:
+    if body.currency != CURRENCIES.get(environment):
         raise MtnError(500, "INVALID_CURRENCY", "Currency not supported.")
-    if environment != "sandbox" and "." in body.amount:
+    if body.currency in WHOLE_UNITS and "." in body.amount:
         raise BadRequest(f"{body.currency} has no decimals")
     host = re.match(r"https?://([^/:]+|\[[^\]]+\])(:\d+)?(/|$)", callback_url)
     if callback_url and not (host and host[1] == callback_host and is_loopback(callback_url)):

@@ -18,7 +18,16 @@ from backend.kit.web import JSON
 from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.mtn.store import FAILED, PENDING, SUCCESSFUL, ApiUser, Collection, MtnStore
 
-CURRENCIES = {"mtnuganda": "UGX", "mtnrwanda": "RWF", "sandbox": "EUR"}
+CURRENCIES = {  # by target environment
+    "mtnuganda": "UGX",
+    "mtnrwanda": "RWF",
+    "mtnzambia": "ZMW",
+    "mtnbenin": "XOF",
+    "mtnivorycoast": "XOF",
+    "mtnnigeria": "NGN",
+    "sandbox": "EUR",
+}
+WHOLE_UNITS = frozenset(("UGX", "RWF", "XOF"))  # no decimals on the wire
 TOKEN_LIFE_S = 3600
 DELAYED_S = 30.0  # how much longer the customer of 46733123454 takes
 

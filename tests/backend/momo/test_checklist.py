@@ -1,6 +1,8 @@
 """Rows of the checklist on the gateway: where a provider_key leads to, how long a key is kept."""
 
 import asyncio
+import base64
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -11,7 +13,9 @@ from backend.kit import rsa
 from backend.kit.http import HttpAnswer, Unreachable
 from backend.momo.routes import make_app
 from backend.momo.service import Config, MomoService
-from backend.money import build_money
+from backend.money import MTN_TARGETS, build_money
+from backend.settings import ServeSettings
+from simulator.clock import SeededEntropy
 
 KEY = {"API-KEY": "key"}
 RSA_KEY = rsa.new_key()
@@ -23,11 +27,15 @@ PROVIDERS = {
     "tz_halotel_halopesa": ("TZS", "halopesa"),
     "ug_airtel_money": ("UGX", "airtel"),
     "rw_mtn_mobilemoney": ("RWF", "mtn"),
+    "zm_mtn_mobilemoney": ("ZMW", "mtn"),
 }
 
 
+ZAMBIA = "5f1f7a5e-6f0b-4d53-9a86-0d9c9f0c6a10"  # an API user
+
+
 class Recorder:
-    """An HTTP port to which nobody answers; `asked` has the hosts that were called."""
+    """An HTTP port to which nobody answers; `asked` has the hosts that were called, and the headers."""
 
     def __init__(self):
         self.asked = asyncio.Queue()
@@ -41,7 +49,7 @@ class Recorder:
         body: bytes = b"",
         timeout_s: float = 10.0,
     ) -> HttpAnswer:
-        self.asked.put_nowait(url.split("/")[2].removesuffix("_auth"))
+        self.asked.put_nowait((url.split("/")[2].removesuffix("_auth"), headers or {}))
         raise Unreachable("nobody is there")
 
 
@@ -51,24 +59,34 @@ async def recorder():
 
 
 @pytest.fixture
-async def client(database, clock, entropy, billing, recorder):
+def settings(monkeypatch):
+    """With MTN in Zambia beside the defaults (resolutions 24)."""
+    monkeypatch.setenv("PAYG_MTN_TARGETS", json.dumps({**MTN_TARGETS, "ZM": "mtnzambia"}))
+    monkeypatch.setenv("PAYG_MTN_API_USERS", json.dumps({"ZM": ZAMBIA}))
+    return ServeSettings(_env_file=None)
+
+
+@pytest.fixture
+async def client(database, clock, billing, recorder, settings):
+    """momo with every provider."""
     site = Site(
         clock=clock,
-        entropy=entropy,
+        entropy=SeededEntropy(1),
         http=recorder,
         resolver=None,
         database=lambda _: database,
-        secret=lambda _: "00" * 16,
+        secret=lambda name: settings.secret_of(name) or "00" * 16,
         rsa_key=lambda _: RSA_KEY,
         url_of=lambda name: f"http://{name}",
         provider_url=lambda name: f"http://{name}",
         development=True,
+        biller=settings.biller(),
     )
     money = build_money(site)
     momo = MomoService(
         database=database,
         clock=clock,
-        entropy=entropy,
+        entropy=site.entropy,
         config=Config("http://momo", b"pepper"),
         billing=billing,
         providers=money.providers,
@@ -101,10 +119,15 @@ async def test_checklist_2_4_6_a_provider_key_leads_to_its_provider(client, reco
     assert recorder.asked.empty()
     taken = await client.post("/payment", json=body(provider_key, currency), headers=KEY)
     assert taken.status == 202
-    assert await asyncio.wait_for(recorder.asked.get(), 10) == host
+    asked, headers = await asyncio.wait_for(recorder.asked.get(), 10)
+    assert asked == host
+    if provider_key == "zm_mtn_mobilemoney":
+        assert headers["X-Target-Environment"] == "mtnzambia"
+        user = base64.b64decode(headers["Authorization"].removeprefix("Basic "))
+        assert user.startswith(f"{ZAMBIA}:".encode())
 
 
-@pytest.mark.parametrize("provider_key", ["zz_nobody_knows", "ug_mtn_other"])
+@pytest.mark.parametrize("provider_key", ["zz_nobody_knows", "ug_mtn_other", "bj_mtn_mobilemoney"])
 async def test_checklist_6_a_key_that_leads_nowhere_is_refused(client, recorder, provider_key):
     refused = await client.post("/payment", json=body(provider_key, "UGX"), headers=KEY)
     assert refused.status == 422
