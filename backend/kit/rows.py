@@ -55,6 +55,19 @@ def insert_new(connection: Connection, table: Table) -> SqliteInsert | PgInsert:
     return insert_into(connection.dialect.name, table).on_conflict_do_nothing()
 
 
+def next_ids(connection: Connection, table: Table, count: int) -> list[int]:
+    """`count` ids for rows to insert into `table`, rising; nobody else is given one of them.
+
+    On SQLite because the transaction is the only one that writes.
+    """
+    if connection.dialect.name == "postgresql":
+        following = func.nextval(func.pg_get_serial_sequence(table.name, "id"))
+        numbers = func.generate_series(1, count).table_valued("number")
+        return sorted(connection.execute(select(following).select_from(numbers)).scalars())
+    last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+    return list(range(last + 1, last + 1 + count))
+
+
 class Blob:
     """Bytes for the rows of one statement: `add` gives where they are, for two positions of the row."""
 
@@ -97,6 +110,12 @@ class Given:
         whole = literal_column("0", Integer)
         place = (self.column(position, whole), self.column(position + 1, whole))
         return func.substr(bindparam(self._blob, type_=LargeBinary), *place, type_=LargeBinary)
+
+    def hex(self, column: Column) -> Column:
+        """The bytes of `column` as text, for a `packed` row; no bytes are null, or the empty text."""
+        if self._postgresql:
+            return func.encode(column, literal_column("'hex'"))
+        return func.hex(column)
 
     def columns(self, table: Table, names: Sequence[str], *, start: int = 0) -> list[Column]:
         """The values from position `start` on, with the types of the named columns."""

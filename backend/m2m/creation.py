@@ -12,7 +12,6 @@ from backend.kit.errors import BackendError, Forbidden, TooManyRequests
 from backend.kit.runtime import Clock, iso
 from backend.m2m import delivery
 from backend.m2m.commands import MAX_OPEN, Wanted
-from backend.m2m.registry import new_device
 from backend.m2m.rows import Device, NewCommand
 from backend.m2m.store import Store
 
@@ -59,15 +58,13 @@ class Creations:
         """An answer each, in order (for a WriteBatch)."""
         now_ms = self._clock.now_ms()
         markets = {creation.wanted.serial: creation.market for creation in creations}
-        self._store.add_devices(
-            connection, [new_device(serial, market) for serial, market in markets.items()]
-        )
+        self._store.add_devices(connection, markets)
         devices = self._store.lock_devices(connection, markets)
         known = {
             key: Created(row.id, row.serial, row.text, iso(row.created_at_ms))
             for key, row in self._store.by_reference(
                 connection, {creation.key for creation in creations if creation.key is not None}
-            ).items()
+            )
         }
         open_count = self._store.count_open(connection, markets)
         new: list[Creation] = []
@@ -104,8 +101,9 @@ class Creations:
             )
         ]
         self._store.outbox.put(connection, rows, now_ms)
+        created_at = iso(now_ms)
         return [
-            Created(command_id, creation.wanted.serial, creation.wanted.text, iso(now_ms))
+            Created(command_id, creation.wanted.serial, creation.wanted.text, created_at)
             for command_id, creation in zip(ids, new, strict=True)
         ]
 

@@ -131,32 +131,42 @@ class Ingest:
 
     def _read(self, connection: Connection, device: Device, report: Report, waiting: Waiting) -> Arrival:
         """A report in lines; its device has logged in."""
-        results = {uplink.LINES_FROM + said.record for said in report.said if isinstance(said, Result)}
-        known = self._store.stored(connection, device.serial, results)
+        results = [
+            (device.serial, uplink.LINES_FROM + said.record)
+            for said in report.said
+            if isinstance(said, Result)
+        ]
+        known = {record for _, record in self._store.stored(connection, results)}
         return uplink.take_report(device, report, waiting.get(device.serial, []), known)
 
     def _keep_records(
         self, connection: Connection, arrivals: Sequence[Arrival], now_ms: int
     ) -> set[tuple[str, int]]:
         """Store what is new, and note on each arrival what it acknowledges."""
+        keys = {(arrival.device.serial, entry.record) for arrival in arrivals for entry in arrival.records}
+        stored = self._store.stored(connection, keys)  # and nobody else stores any: the devices are locked
         rows: dict[tuple[str, int], RecordRow] = {}
         for arrival in arrivals:
+            device = arrival.device
             if not arrival.fresh:
                 continue
-            device = arrival.device
             device.last_seen_ms, device.over_http = now_ms, arrival.over_http
             for entry in arrival.records:
                 arrival.acknowledged.add(entry.record)
                 if entry.record <= device.purged_to and entry.type in PURGED_TYPES:
                     continue  # it was here once: what retention took never comes back
-                row = _row(device.serial, entry, now_ms)
-                rows.setdefault((row.serial, row.record), row)
-        new = self._store.add_records(connection, list(rows.values()))
+                key = (device.serial, entry.record)
+                if key not in stored and key not in rows:
+                    rows[key] = _row(device.serial, entry, now_ms)
+        self._store.add_records(connection, list(rows.values()))
         for arrival in arrivals:
             if not arrival.fresh:
+                serial = arrival.device.serial
                 numbers = {entry.record for entry in arrival.records}
-                arrival.acknowledged = self._store.stored(connection, arrival.device.serial, numbers)
-        return new
+                arrival.acknowledged = {
+                    number for number in numbers if (serial, number) in stored or (serial, number) in rows
+                }
+        return set(rows)
 
     def _follow(
         self,

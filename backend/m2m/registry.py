@@ -13,7 +13,6 @@ from backend.kit.database import Database
 from backend.kit.errors import BadRequest, Conflict, Forbidden
 from backend.kit.vault import Vault
 from backend.m2m.commands import is_name
-from backend.m2m.rows import Device
 from backend.m2m.schemas import DeviceRequest
 from backend.m2m.store import Store
 from protocols.magicbox import seal
@@ -65,33 +64,6 @@ def check(request: DeviceRequest) -> Registration:
     return Registration(texts["serial"], texts["market"], texts["link_key"], texts["password"], msisdn)
 
 
-def new_device(serial: str, market: str) -> Device:
-    """A device of which nothing is known yet."""
-    return Device(
-        serial=serial,
-        market=market,
-        link_key=None,
-        password_fingerprint=None,
-        up_epoch=0,
-        up_highest=-1,
-        up_window=0,
-        down_epoch=0,
-        down_sequence=0,
-        offered_epoch=0,
-        online=False,
-        boot_id=None,
-        last_seen_ms=None,
-        status_record=-1,
-        token_count=0,
-        msisdn=None,
-        over_http=False,
-        state=None,
-        usage_day=None,
-        purged_to=0,
-        purged=0,
-    )
-
-
 class Registry:
     """See the module."""
 
@@ -113,7 +85,7 @@ class Registry:
         fingerprint = self._vault.fingerprint(wanted.password)
 
         def add(connection: Connection) -> None:
-            self._store.add_devices(connection, [new_device(wanted.serial, wanted.market)])
+            self._store.add_devices(connection, {wanted.serial: wanted.market})
             device = self._store.lock_devices(connection, [wanted.serial])[wanted.serial]
             if markets and device.market not in ("", *markets):
                 raise Forbidden("The device is in another market")
@@ -121,13 +93,13 @@ class Registry:
                 device.market = wanted.market
                 device.link_key = self._vault.seal(key, wanted.serial)
                 device.password_fingerprint = fingerprint
-                self._store.save_devices(connection, [device])
+                self._store.register(connection, device)
             same = (device.market, device.password_fingerprint) == (wanted.market, fingerprint)
             if not same or self._vault.open(device.link_key, wanted.serial) != key:
                 raise Conflict(f"{wanted.serial} is registered with other values")
             if wanted.msisdn not in (None, device.msisdn):
                 device.msisdn = wanted.msisdn
-                self._store.save_devices(connection, [device])
+                self._store.register(connection, device)
 
         await self._database.write(add)
 

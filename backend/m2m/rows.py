@@ -49,6 +49,33 @@ class Device:
         self.up_window = window.bits - (1 << 64) if window.bits >> 63 else window.bits
 
 
+def new_device(serial: str, market: str) -> Device:
+    """A device of which nothing is known yet."""
+    return Device(
+        serial=serial,
+        market=market,
+        link_key=None,
+        password_fingerprint=None,
+        up_epoch=0,
+        up_highest=-1,
+        up_window=0,
+        down_epoch=0,
+        down_sequence=0,
+        offered_epoch=0,
+        online=False,
+        boot_id=None,
+        last_seen_ms=None,
+        status_record=-1,
+        token_count=0,
+        msisdn=None,
+        over_http=False,
+        state=None,
+        usage_day=None,
+        purged_to=0,
+        purged=0,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class CommandRow:
     """A command. `argument` is what its record carries, `text` what people see.
@@ -71,6 +98,16 @@ class CommandRow:
     expires_at_ms: int
     sent_by: str | None
     ended_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstCommand:
+    """A command that a reference was first used for."""
+
+    id: int
+    serial: str
+    text: str = field(repr=False)
+    created_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,14 @@ Lock order: devices by serial, then commands, then outbox rows.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import (
     Connection,
-    Insert,
     LargeBinary,
     MetaData,
     Select,
-    Table,
-    bindparam,
     case,
     func,
     insert,
@@ -23,13 +21,29 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backend.kit.keys import ApiKeys
 from backend.kit.outbox import Outbox
-from backend.m2m.commands import CREATED, OPEN, REPLIED, SENT
-from backend.m2m.rows import CommandRow, Device, FirmwareFile, GapRow, NewCommand, RecordRow, Reply
+from backend.kit.rows import Blob, insert_new, next_ids
+from backend.m2m.batch_store import (
+    DEVICE_COLUMNS,
+    KEY_COLUMNS,
+    MOVING_COLUMNS,
+    NEW_COMMAND_COLUMNS,
+    RECORD_COLUMNS,
+    BatchStatements,
+)
+from backend.m2m.commands import CREATED, REPLIED, SENT
+from backend.m2m.rows import (
+    CommandRow,
+    Device,
+    FirmwareFile,
+    FirstCommand,
+    GapRow,
+    NewCommand,
+    RecordRow,
+    Reply,
+)
 from backend.m2m.tables import Tables
 from protocols.magicbox import wire
 
@@ -54,43 +68,31 @@ class Store:
         self.records = tables.records
         self.gaps = tables.gaps
         self.firmware_files = tables.firmware_files
+        self._batch = BatchStatements(tables)
 
     # Devices
 
-    def add_devices(self, connection: Connection, devices: Sequence[Device]) -> None:
-        """Insert devices; serials that are there already stay as they are."""
-        if devices:
-            ordered = sorted(devices, key=lambda device: device.serial)
-            statement = _insert(connection, self.devices)
-            connection.execute(statement, [_values(device) for device in ordered])
+    def add_devices(self, connection: Connection, markets: Mapping[str, str]) -> None:
+        """Insert devices, each with its market by serial; serials that are there already stay as they are."""
+        self._batch.add_devices.run(connection, sorted(markets.items()))
 
     def lock_devices(self, connection: Connection, serials: Collection[str]) -> dict[str, Device]:
         """The devices of `serials` that exist, locked in the order of their serials."""
-        found: dict[str, Device] = {}
-        for part in _chunks(sorted(serials)):
-            statement = self._select_devices().where(self.devices.c.serial.in_(part))
-            rows = connection.execute(statement.order_by(self.devices.c.serial).with_for_update()).all()
-            found |= {row.serial: Device(*row) for row in rows}
-        return found
+        return _devices(self._batch.lock_devices.read(connection, _keys(serials), list[Any]))
 
     def device(self, connection: Connection, serial: str) -> Device | None:
         """One device, to read."""
-        row = connection.execute(self._select_devices().where(self.devices.c.serial == serial)).first()
-        return None if row is None else Device(*row)
+        return _devices(self._batch.devices.read(connection, [(serial,)], list[Any])).get(serial)
 
     def save_devices(self, connection: Connection, devices: Sequence[Device]) -> None:
-        """Write back everything of locked devices but their serials."""
-        if not devices:
-            return
-        rows = [{f"new_{name}": value for name, value in _values(device).items()} for device in devices]
-        values: dict[str, object] = {
-            name.removeprefix("new_"): bindparam(name) for name in rows[0] if name != "new_serial"
-        }
-        statement = update(self.devices).where(self.devices.c.serial == bindparam("new_serial"))
-        connection.execute(statement.values(values), rows)
+        """Write back everything that moves of locked devices: all but what `register` writes."""
+        if devices:
+            self._batch.save_devices.run(connection, [_MOVING(device) for device in devices])
 
-    def _select_devices(self) -> Select[*tuple[object, ...]]:
-        return select(*(self.devices.c[name] for name in Device.__dataclass_fields__))
+    def register(self, connection: Connection, device: Device) -> None:
+        """Write the market, keys and msisdn of a locked device."""
+        statement = update(self.devices).where(self.devices.c.serial == device.serial)
+        connection.execute(statement.values({name: getattr(device, name) for name in KEY_COLUMNS}))
 
     # Commands
 
@@ -98,23 +100,19 @@ class Store:
         """Insert commands; their ids, in order."""
         if not commands:
             return []
-        statement = insert(self.commands).returning(self.commands.c.id, sort_by_parameter_order=True)
-        rows = [{**_values(command), "state": CREATED} for command in commands]
-        return [int(row.id) for row in connection.execute(statement, rows).all()]
+        ids = next_ids(connection, self.commands, len(commands))
+        rows = [(key, *_NEW_COMMAND(row), CREATED) for key, row in zip(ids, commands, strict=True)]
+        self._batch.add_commands.run(connection, rows)
+        return ids
 
     def by_reference(
         self, connection: Connection, references: Collection[tuple[str, str]]
-    ) -> dict[tuple[str, str], CommandRow]:
-        """Commands that were already created under these (client, reference)."""
-        found: dict[tuple[str, str], CommandRow] = {}
-        table = self.commands
-        for part in _chunks(sorted(references)):
-            statement = self._select_commands().add_columns(table.c.client, table.c.reference)
-            rows = connection.execute(
-                statement.where(tuple_(table.c.client, table.c.reference).in_(part))
-            ).all()
-            found |= {(row.client, row.reference): CommandRow(*row[:-2]) for row in rows}
-        return found
+    ) -> list[tuple[tuple[str, str], FirstCommand]]:
+        """(client, reference) and the command that was already created under it."""
+        if not references:
+            return []
+        rows = self._batch.by_reference.read(connection, sorted(references), list[Any])
+        return [((row[0], row[1]), FirstCommand(*row[2:])) for row in rows]
 
     def command(self, connection: Connection, command_id: int) -> CommandRow | None:
         """One command, to read."""
@@ -124,42 +122,25 @@ class Store:
     def open_commands(self, connection: Connection, serials: Collection[str]) -> dict[str, list[CommandRow]]:
         """Created and sent commands by serial, oldest first."""
         found: dict[str, list[CommandRow]] = {}
-        table = self.commands
-        for part in _chunks(sorted(serials)):
-            statement = self._select_commands().where(table.c.serial.in_(part), table.c.state.in_(OPEN))
-            for row in connection.execute(statement.order_by(table.c.id)).all():
-                found.setdefault(row.serial, []).append(CommandRow(*row))
+        for row in sorted(self._batch.open_commands.read(connection, _keys(serials), list[Any])):
+            command = CommandRow(*row)
+            found.setdefault(command.serial, []).append(command)
         return found
 
     def count_open(self, connection: Connection, serials: Collection[str]) -> dict[str, int]:
         """How many commands of each serial are open."""
-        table = self.commands
-        counts: dict[str, int] = {}
-        for part in _chunks(sorted(serials)):
-            statement = select(table.c.serial, func.count()).where(
-                table.c.serial.in_(part), table.c.state.in_(OPEN)
-            )
-            rows = connection.execute(statement.group_by(table.c.serial)).all()
-            counts |= {row[0]: int(row[1]) for row in rows}
-        return counts
+        return dict(self._batch.count_open.read(connection, _keys(serials), tuple[str, int]))
 
     def mark_sent(self, connection: Connection, ids: Collection[int], now_ms: int, way: str) -> None:
         """Open commands go out now (again, perhaps), by `way` (delivery.py)."""
-        table = self.commands
-        for part in _chunks(sorted(ids)):
-            statement = update(table).where(table.c.id.in_(part), table.c.state.in_(OPEN))
-            connection.execute(statement.values(state=SENT, sent_at_ms=now_ms, sent_by=way))
+        if ids:
+            self._batch.mark_sent.run(connection, [(key, SENT, now_ms, way) for key in sorted(ids)])
 
     def mark_replied(self, connection: Connection, replies: Sequence[Reply], now_ms: int) -> None:
         """Sent commands were answered."""
-        if not replies:
-            return
-        table = self.commands
-        statement = update(table).where(table.c.id == bindparam("key"), table.c.state == SENT)
-        connection.execute(
-            statement.values(state=REPLIED, replied_at_ms=now_ms, device_response=bindparam("response")),
-            [{"key": reply.command_id, "response": reply.device_response} for reply in replies],
-        )
+        if replies:
+            rows = [(reply.command_id, REPLIED, now_ms, reply.device_response) for reply in replies]
+            self._batch.mark_replied.run(connection, rows)
 
     def delivered(self, connection: Connection, command_id: int, now_ms: int) -> None:
         """The callback arrived (checklist 75)."""
@@ -177,25 +158,18 @@ class Store:
 
     # Records
 
-    def add_records(self, connection: Connection, records: Sequence[RecordRow]) -> set[tuple[str, int]]:
-        """Insert records, each (serial, record) at most once; those that were not there yet."""
-        if not records:
-            return set()
-        statement = _insert(connection, self.records)
-        rows = connection.execute(
-            statement.returning(self.records.c.serial, self.records.c.record),
-            [_values(record) for record in records],
-        ).all()
-        return {(row.serial, row.record) for row in rows}
+    def add_records(self, connection: Connection, records: Sequence[RecordRow]) -> None:
+        """Insert records that are not `stored` yet, each once; their devices are locked since before that."""
+        if records:
+            blob = Blob()
+            rows = [(*_RECORD(record), *blob.add(record.body)) for record in records]
+            self._batch.add_records.run(connection, rows, blob)
 
-    def stored(self, connection: Connection, serial: str, records: Collection[int]) -> set[int]:
-        """Which of these record numbers are stored."""
-        table = self.records
-        found: set[int] = set()
-        for part in _chunks(sorted(records)):
-            statement = select(table.c.record).where(table.c.serial == serial, table.c.record.in_(part))
-            found |= {row.record for row in connection.execute(statement).all()}
-        return found
+    def stored(self, connection: Connection, keys: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Which of these (serial, record) are stored."""
+        if not keys:
+            return set()
+        return set(self._batch.stored.read(connection, list(keys), tuple[str, int]))
 
     def record_bodies(self, connection: Connection, records: Collection[tuple[str, int]]) -> dict[str, bytes]:
         """The encodings of these (serial, record), at most one a serial, by serial; only what is stored."""
@@ -219,7 +193,7 @@ class Store:
     ) -> bool:
         """Store a file; False, and nothing changed, if there is one of that name."""
         row = {**_values(file), "content": content, "client": client, "created_at_ms": now_ms}
-        statement = _insert(connection, self.firmware_files).returning(self.firmware_files.c.file)
+        statement = insert_new(connection, self.firmware_files).returning(self.firmware_files.c.file)
         return connection.execute(statement, [row]).first() is not None
 
     def file(self, connection: Connection, file: str) -> FirmwareFile | None:
@@ -322,11 +296,27 @@ class Store:
         return connection.execute(statement).scalar_one()
 
 
-def _insert(connection: Connection, table: Table) -> Insert:
-    """An insert that leaves rows alone which are there already."""
-    if connection.dialect.name == "postgresql":
-        return pg_insert(table).on_conflict_do_nothing()
-    return sqlite_insert(table).on_conflict_do_nothing()
+_MOVING = attrgetter("serial", *MOVING_COLUMNS)
+_NEW_COMMAND = attrgetter(*NEW_COMMAND_COLUMNS[1:-1])
+_RECORD = attrgetter(*RECORD_COLUMNS)
+
+
+def _devices(rows: Sequence[list[Any]]) -> dict[str, Device]:
+    """Rows of DEVICE_COLUMNS as the statement packed them, by serial."""
+    found: dict[str, Device] = {}
+    for row in rows:
+        device = Device(*row)
+        device.link_key = bytes.fromhex(row[_LINK_KEY]) if row[_LINK_KEY] else None
+        device.online, device.over_http = bool(device.online), bool(device.over_http)
+        found[device.serial] = device
+    return found
+
+
+_LINK_KEY = DEVICE_COLUMNS.index("link_key")
+
+
+def _keys(serials: Collection[str]) -> list[tuple[str]]:
+    return [(serial,) for serial in serials]
 
 
 def _values(row: "DataclassInstance") -> dict[str, object]:

@@ -18,6 +18,7 @@ answer in the new epoch; from then on it refuses frames down of the old one. So:
 import struct
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from backend.kit.feed import OpsEvent
 from backend.m2m import lines
@@ -29,12 +30,11 @@ from protocols.magicbox import seal, wire
 UP_TYPES = range(wire.TYPE_ACK)  # records up; the others go down and mean nothing here
 # Lines are numbered apart: what a login says must never take the place of what a seal proves.
 LINES_FROM = 1 << 32
-_TLV_SIZE = 3  # type and length before a record's body
+_TLV = struct.Struct(">BH")  # type and length before a record's body
 _ORIGIN = struct.Struct(">II")  # number and time, which every record up begins with, of later versions too
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered:
+class Numbered(NamedTuple):
     """A record with its number, its time (unix seconds, 0 unknown) and its encoding."""
 
     record: int
@@ -73,7 +73,7 @@ def open_frame(device: Device, link: Link, frame: bytes, *, over_http: bool) -> 
     if len(frame) > MAX_FRAME:
         raise wire.WireError("too_large")
     header, body = seal.unseal(link.up, frame)
-    records = numbered(wire.decode_records(body))
+    records = _numbered(wire.decode_records(body), body)
     epoch = device.up_epoch
     fresh = take_sequence(device, header)
     return Arrival(device, link, records, fresh, device.up_epoch != epoch, over_http)
@@ -95,7 +95,7 @@ def take_report(
         index = next((i for i, command in enumerate(left) if lines.of(command) == said.line), None)
         answered = None if index is None or said.record + LINES_FROM in known else left.pop(index)
         records.append(said.to(0 if answered is None else answered.id))
-    entries = numbered(records, first=LINES_FROM)
+    entries = _numbered(records, wire.encode_records(records), base=LINES_FROM)
     return Arrival(device, None, entries, fresh=True, moved=False, over_http=True)
 
 
@@ -106,15 +106,20 @@ def is_newer(number: int, than: int) -> bool:
     return number > than
 
 
-def numbered(records: Sequence[wire.Record], *, first: int = 0) -> list[Numbered]:
-    """The records up among `records`, those of later versions included; numbers count from `first` on."""
+def _numbered(records: Sequence[wire.Record], body: bytes, *, base: int = 0) -> list[Numbered]:
+    """The records up among `records`, which `body` encodes, those of later versions included.
+
+    Numbers count from `base` on.
+    """
     found: list[Numbered] = []
+    start = 0
     for record in records:
-        encoded = wire.encode_records([record])
-        if encoded[0] not in UP_TYPES or len(encoded) < _TLV_SIZE + _ORIGIN.size:
-            continue
-        number, at = _ORIGIN.unpack_from(encoded, _TLV_SIZE)
-        found.append(Numbered(first + number, at, encoded[0], encoded, record))
+        number_of_type, size = _TLV.unpack_from(body, start)
+        end = start + _TLV.size + size
+        if number_of_type in UP_TYPES and size >= _ORIGIN.size:
+            number, at = _ORIGIN.unpack_from(body, start + _TLV.size)
+            found.append(Numbered(base + number, at, number_of_type, body[start:end], record))
+        start = end
     return found
 
 

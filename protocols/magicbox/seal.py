@@ -10,7 +10,7 @@ import struct
 
 from protocols.mac import equal, hmac_sha256
 from protocols.magicbox import wire
-from protocols.magicbox.ctr import crypt
+from protocols.magicbox.ctr import cipher, crypt
 
 UP = 0
 DOWN = 1
@@ -25,7 +25,10 @@ class SealError(wire.WireError):
 
 
 class LinkKeys:
-    """The keys of one device's link in one direction (UP or DOWN), derived from its link key."""
+    """The keys of one device's link in one direction (UP or DOWN), derived from its link key.
+
+    One thread at a time seals or unseals with them.
+    """
 
     def __init__(self, link_key: bytes, direction: int):
         if len(link_key) < MIN_LINK_KEY_SIZE:
@@ -34,6 +37,7 @@ class LinkKeys:
         self.direction = direction
         self.mac_key = hmac_sha256(link_key, b"payg/v1 mac " + name.encode())
         self.encryption_key = hmac_sha256(link_key, b"payg/v1 encryption " + name.encode())[:16]
+        self.cipher = cipher(self.encryption_key)
 
 
 def seal(keys: LinkKeys, epoch: int, sequence: int, body: bytes, encrypted: bool) -> bytes:
@@ -41,7 +45,7 @@ def seal(keys: LinkKeys, epoch: int, sequence: int, body: bytes, encrypted: bool
     flags = wire.FLAG_DOWN if keys.direction == DOWN else 0
     if encrypted:
         flags |= wire.FLAG_ENCRYPTED
-        body = crypt(keys.encryption_key, _nonce(keys.direction, epoch, sequence), body)
+        body = crypt(keys.cipher, _nonce(keys.direction, epoch, sequence), body)
     signed = wire.encode_header(wire.Header(wire.VERSION, flags, epoch, sequence)) + body
     return signed + _mac(keys, signed)
 
@@ -60,7 +64,7 @@ def unseal(keys: LinkKeys, frame: bytes) -> tuple[wire.Header, bytes]:
         raise SealError("bad_flags")
     body = signed[wire.HEADER_SIZE :]
     if header.flags & wire.FLAG_ENCRYPTED:
-        body = crypt(keys.encryption_key, _nonce(keys.direction, header.epoch, header.sequence), body)
+        body = crypt(keys.cipher, _nonce(keys.direction, header.epoch, header.sequence), body)
     return header, body
 
 

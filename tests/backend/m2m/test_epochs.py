@@ -6,8 +6,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from backend.m2m.downlink import MAX_EPOCH, command_record
-from backend.m2m.registry import new_device
-from backend.m2m.rows import CommandRow
+from backend.m2m.rows import CommandRow, new_device
 from backend.m2m.service import M2mService
 from protocols.magicbox import wire
 from simulator.clock import ManualClock

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.m2m import downlink
-from backend.m2m.registry import new_device
+from backend.m2m.rows import new_device
 from backend.m2m.uplink import take_sequence
 from protocols.magicbox import wire
 
