@@ -174,7 +174,7 @@ def _mtn(bench: Bench) -> Sandbox:
         }
         for target, user in users.items()
     }
-    first: dict[str, object] = next(iter(credentials.values()), {})
+    first = next(iter(credentials.values()), None) or {}
     return Sandbox(sandbox, mtn_app(sandbox), {**first, **credentials})
 
 

@@ -44,12 +44,17 @@ async def callback_of(up: Up, serial: str) -> Json:
             await asyncio.sleep(0.05)
 
 
-async def test_checklist_1_every_system_is_there_and_lets_no_stranger_in(tmp_path: Path) -> None:
-    async with running(tmp_path / "data") as up:
+async def test_checklist_1_61_103_every_system_is_there_and_lets_no_stranger_in(tmp_path: Path) -> None:
+    """A key in the URL opens nothing; M2M's is what M2M_API_KEY says."""
+    async with running(tmp_path / "data", env={"M2M_API_KEY": "of-the-environment"}) as up:
+        sync = {"identifier": "D/1", "command": {"name": "sync"}, "callback_url": "http://127.0.0.1:9/"}
+        for key, status in (("of-the-environment", 201), ("another", 401)):
+            answer = await up.request("POST", "/m2m/m2m/command", json=sync, headers={"X-API-Key": key})
+            assert answer[0] == status
         for system, (method, path, status) in SYSTEMS.items():
             assert (await up.request(method, path))[0] == status, system
-            keys = up.credentials.get(system, {}).get("api_key", "")
-            in_url = f"{path}?API-KEY={keys}&X-API-Key={keys}"
+            key = up.credentials.get(system, {}).get("api_key", "")
+            in_url = f"{path}?API-KEY={key}&X-API-Key={key}"
             assert (await up.request(method, in_url))[0] == status, system
 
 

@@ -1,5 +1,6 @@
 """Rows of the checklist on billing that run through several routes, or that time decides."""
 
+import base64
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import func, select
 
 from backend.kit.database import Database
 from backend.kit.errors import Unavailable
+from backend.solarium.schemas import STATUS_CODES
 from backend.solarium.service import Solarium
 from simulator.clock import ManualClock
 from tests.backend.solarium.fakes import API_KEY, UG, FakePartners, account, payment
@@ -130,6 +132,38 @@ async def test_checklist_8_one_currency_a_payment_and_a_name_only_if_there_is_on
     assert await post(http, "/validate_payment", asked) == (200, {"status": "ok"})  # answered at once
     other = asked | {"currency": "KES"}
     assert await post(http, "/validate_payment", other) == (404, {"status": "reference_not_found"})
+
+
+def test_checklist_29_the_statuses_are_these_four_and_no_other() -> None:
+    assert STATUS_CODES == {
+        "ok": 200,
+        "amount_too_low": 412,
+        "amount_too_high": 412,
+        "reference_not_found": 404,
+    }
+
+
+async def test_checklist_34_an_error_of_ours_has_no_body_and_is_logged(
+    http: TestClient, database: Database, service: Solarium, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await database.write(service._store.tables.token_orders.drop)
+    async with http.post("/confirm_payment", json=payment(), headers=HEADERS) as answer:
+        assert (answer.status, await answer.read()) == (500, b"")
+        assert "Content-Type" not in answer.headers
+    assert "http.defect" in capsys.readouterr().out
+    assert (await rows(database, service, "payments")) == 0  # nothing is half done
+
+
+async def test_checklist_36_client_credentials_come_in_the_body_not_as_basic_auth(http: TestClient) -> None:
+    login = base64.b64encode(b"shop:shop-secret").decode()
+    basic = {"Authorization": f"Basic {login}"}
+    assert await post(http, "/api/auth/token", {}, **basic) == (
+        401,
+        {
+            "error": "invalid_client",
+            "error_description": "client_id and client_secret are required",
+        },
+    )
 
 
 async def test_checklist_44_there_is_no_refresh_only_another_token(http: TestClient) -> None:
