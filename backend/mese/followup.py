@@ -1,7 +1,9 @@
 """After "payment pending", or an end that came before the answer: an SMS when the payment turns out to have
 failed (resolutions 23).
 
-A payment that succeeds is told by the SMS with its token, which Solarium sends.
+A payment that succeeds is told by the SMS with its token, which Solarium sends. Where the gateway's answer
+was lost, nobody knows whether there is a payment: it is looked for by its key, once the lost request can't
+arrive any more. If there is none, no money was taken and none will be, so it has failed.
 """
 
 from typing import cast
@@ -13,18 +15,21 @@ from backend.mese.store import Session
 
 FOLLOW_UP = "follow_up"
 AGAIN_S = 10.0  # between two looks at a payment that is not settled
+LOST_S = 60.0  # after which a request to the gateway, which answers within 10 s, has arrived or never will
 
 
-def follow_up(session: Session) -> Outgoing:
-    """The row to put with an answer that tells nothing, or is not seen; its session knows its payment."""
+def follow_up(session: Session, now_ms: int) -> Outgoing:
+    """The row to put with an answer that tells nothing, or is not seen."""
     payload = {
         "payment_id": session.payment_id,
+        "payment_key": session.payment_key,
         "msisdn": session.msisdn,
         "market": session.market,
         "language": session.language,
         "amount": session.amount_subunit // 100,
     }
-    return Outgoing(FOLLOW_UP, session.id, payload)
+    wait_s = LOST_S if session.payment_id is None else 0
+    return Outgoing(FOLLOW_UP, session.id, payload, due_at_ms=now_ms + int(wait_s * 1000))
 
 
 class FollowUp:
@@ -36,10 +41,10 @@ class FollowUp:
 
     async def handle(self, row: Leased) -> Outcome:
         """Look at the payment; done when it is settled and, if it failed, the customer is told."""
-        payment = await self._payments.wait(cast(str, row.payload["payment_id"]), wait_s=0)
-        if payment.status == "confirmed":
+        status = await self._status(row)
+        if status == "confirmed":
             return Done()
-        if payment.status != "failed":
+        if status != "failed":
             return Retry("not settled", after_s=AGAIN_S, free=True)
         language = cast(str, row.payload.get("language", "en"))  # rows of before languages have none
         await self._sms.send(
@@ -49,3 +54,10 @@ class FollowUp:
             reference=f"{FOLLOW_UP}:{row.key}",
         )
         return Done()
+
+    async def _status(self, row: Leased) -> str:
+        payment_id = cast("str | None", row.payload["payment_id"])
+        if payment_id is not None:
+            return (await self._payments.wait(payment_id, wait_s=0)).status
+        payment = await self._payments.find(cast(str, row.payload["payment_key"]))
+        return "failed" if payment is None else payment.status

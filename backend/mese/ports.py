@@ -73,6 +73,10 @@ class Payments(Protocol):
         """The payment, as soon as it is settled, or after `wait_s` seconds."""
         ...
 
+    async def find(self, idempotency_key: str) -> Payment | None:
+        """The payment that was started with this key; None: there is none."""
+        ...
+
 
 class Account(Protocol):
     """An account as its owner may see it."""

@@ -110,7 +110,7 @@ class MeseService:
             now_ms = self._clock.now_ms()
             first = self._store.end(connection, ending.session_id, ending.status, now_ms)
             if first and session is not None and session.payment_id and ending.status != SUCCESS:
-                self._store.outbox.put(connection, [follow_up(session)], now_ms)
+                self._store.outbox.put(connection, [follow_up(session, now_ms)], now_ms)
             return first
 
         if await self._database.write(write):
@@ -222,8 +222,10 @@ class MeseService:
             if not self._store.save(connection, session, answer):
                 return False
             unseen = event is Event.PENDING or self._store.ended(connection, session.id)
-            if unseen and payment_id is not None:
-                self._store.outbox.put(connection, [follow_up(session)], self._clock.now_ms())
+            started = payment_id is not None or event is Event.PENDING
+            if unseen and started:
+                now_ms = self._clock.now_ms()
+                self._store.outbox.put(connection, [follow_up(session, now_ms)], now_ms)
             return True
 
         return answer if await self._database.write(save) else None

@@ -96,6 +96,15 @@ class MomoClient:
         )
         return _decoded(answer, 200, Payment, "payment status")
 
+    async def find(self, idempotency_key: str) -> Payment | None:
+        """See MomoService.find."""
+        answer = await self._http.request(
+            "GET",
+            f"{self._base_url}/payment?idempotency_key={quote(idempotency_key, safe='')}",
+            headers=self._headers,
+        )
+        return None if answer.status == 404 else _decoded(answer, 200, Payment, "payment by its key")
+
     async def _post(self, path: str, body: msgspec.Struct) -> HttpAnswer:
         return await self._http.request(
             "POST", self._base_url + path, headers=self._headers(), body=msgspec.json.encode(body)

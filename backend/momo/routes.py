@@ -1,6 +1,7 @@
 """HTTP of momo: parse, call the service, render.
 
     POST /resolve · POST /validate · POST /payment · GET /payment/{id}?wait_s=    header API-KEY
+    GET /payment?idempotency_key=    header API-KEY; for a client that got no answer to its POST
     /reconciliation...    reconciliation_routes.py
     POST /validate_payment · POST /confirm_payment    header API-KEY; MoMoEP's (checklist 35)
     POST|PUT /hooks/{provider}/{secret}    a provider's callback; the path is the credential
@@ -18,7 +19,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from backend.kit.errors import BackendError, BadRequest, Forbidden, Unauthorized
+from backend.kit.errors import BackendError, BadRequest, Forbidden, NotFound, Unauthorized
 from backend.kit.keys import ApiKeys, Client
 from backend.kit.openapi import BASIC, Answer, Media, Operation, api_key, documented
 from backend.kit.web import JSON, application, empty_response, json_response, read_json
@@ -30,6 +31,7 @@ from backend.momo.schemas import (
     ErrorAnswer,
     FieldError,
     FieldErrors,
+    KeyQuery,
     Payment,
     PaymentRequest,
     ResolveRequest,
@@ -94,6 +96,15 @@ def _asked_for(routes: "_Routes") -> list[Operation]:
                 412: ValidationAnswer,
                 **_errors(401, 403, 409, 413, 422, 503),
             },
+            security=KEY,
+        ),
+        Operation(
+            "GET",
+            "/payment",
+            routes.find,
+            "What became of the payment that this client asked for with a key; 404: it never was",
+            query=KeyQuery,
+            answers={200: Payment, **_errors(401, 404)},
             security=KEY,
         ),
         Operation(
@@ -248,6 +259,18 @@ class _Routes:
             client=client.name,
         )
         return json_response(payment, status=202)
+
+    async def find(self, request: web.Request) -> web.Response:
+        client = self.client(request)
+        try:
+            query = msgspec.convert(dict(request.query), KeyQuery)
+        except msgspec.ValidationError as error:
+            fields = [("idempotency_key", "is missing, or no text of 1 to 200 characters")]
+            raise BadRequest("name the payment's idempotency_key", fields=fields) from error
+        payment = await self.service.find(query.idempotency_key, client=client.name)
+        if payment is None:
+            raise NotFound("no payment was asked for with this key")
+        return json_response(payment)
 
     async def payment(self, request: web.Request) -> web.Response:
         self.client(request)

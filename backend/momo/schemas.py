@@ -62,6 +62,12 @@ class WaitQuery(msgspec.Struct, frozen=True):
     wait_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)] = 0.0
 
 
+class KeyQuery(msgspec.Struct, frozen=True):
+    """Which of the client's own payments: by the key that it was asked for with."""
+
+    idempotency_key: Text
+
+
 class ValidatePayment(ValidateRequest, kw_only=True):
     """POST /validate_payment (checklist 24, 35)."""
 

@@ -266,6 +266,12 @@ class MomoService:
                 except TimeoutError:
                     continue
 
+    async def find(self, idempotency_key: str, *, client: str | None = None) -> Payment | None:
+        """The payment that `client` asked for with this key; None: it was never taken in hand."""
+        key = (client or self._order_client, idempotency_key)
+        found = await self._database.read(lambda connection: self._store.by_keys(connection, [key]))
+        return _answer(found[key]) if key in found else None
+
     async def callback(self, *, hook: str, secret: str, body: bytes) -> Mapping[str, object] | None:
         """Keep a provider's callback as it came, and read the status now; what to answer.
 

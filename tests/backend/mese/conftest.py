@@ -62,6 +62,11 @@ class PaymentsFake:
             raise NotFound("no such payment")
         return Answer(status=self.fate, payment_id=payment_id)
 
+    async def find(self, idempotency_key):
+        await self._called("find")
+        known = idempotency_key in self.paid
+        return Answer(status=self.fate, payment_id=idempotency_key) if known else None
+
     async def _called(self, name):
         self.calls.append(name)
         await asyncio.sleep(0)  # others may come in between

@@ -1,6 +1,7 @@
 """The menu over HTTP, hop by hop (checklist 9-22, resolutions 23)."""
 
 import asyncio
+import json
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -332,6 +333,26 @@ async def test_the_follow_up_tells_a_failure_once_and_a_success_never(database, 
     assert outcomes == [Retry, Done, Done, Done]
     told = TEXTS["failed_later"].format(amount=5000)
     assert sms.sent == {f"{FOLLOW_UP}:s1": f"UG 256772123456: {told}"}
+
+
+@pytest.mark.parametrize(("arrived", "told"), [(True, 0), (False, 1)])
+async def test_a_payment_whose_answer_was_lost_is_looked_for_by_its_key(
+    database, clock, build_host, payments, sms, *, arrived, told
+):
+    """Whoever was told "pending" hears of it, also when the gateway never had the request."""
+    host = build_host(database)
+    await host.start()
+    payments.down["pay"] = TimedOut("the connection broke")
+    assert await host.hop(Hop("s1", "256772123456", "1*254543*5000*1")) == "END " + TEXTS["pending"]
+    (row,) = await database.read(lambda c: c.execute(select(Store().outbox.table)).mappings().all())
+    assert row["due_at_ms"] == clock.now_ms() + 60_000, "the lost request may still arrive"
+    key = json.loads(row["payload"])["payment_key"]
+    if arrived:
+        payments.paid[key] = {}
+    leased = Leased(row["id"], row["kind"], row["key"], json.loads(row["payload"]), 1, clock.now_ms())
+    assert type(await FollowUp(payments=payments, sms=sms).handle(leased)) is Done
+    await host.stop()
+    assert list(sms.sent) == [f"{FOLLOW_UP}:s1"] * told
 
 
 async def test_a_pending_payment_is_followed_up_after_a_restart(database, clock, build_host, payments, sms):

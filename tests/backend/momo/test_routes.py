@@ -121,6 +121,11 @@ async def test_the_client_answers_as_the_service_does(client, http_client):
     assert (await theirs.validate(**{**fields, "reference": "1"})).status == "reference_not_found"
     payment = await theirs.pay(**PAY)
     assert (await theirs.wait(payment.payment_id, wait_s=0)).status == "pending"
+    assert await theirs.find(PAY["idempotency_key"]) == payment
+    assert await theirs.find("another") is None
+    await client.momo.install_key("other", client="other")
+    other = MomoClient(http=http_client, base_url=str(client.make_url("/")), api_key="other")
+    assert await other.find(PAY["idempotency_key"]) is None, "another client's"
 
 
 @pytest.mark.parametrize("path", ["/resolve", "/validate", "/payment"])
@@ -184,7 +189,11 @@ async def test_bad_payments_change_nothing(client, body, status, field):
         ("/payment/5f1f7a5e-6f0b-4d53-9a86-0d9c9f0c6a10?wait_s=-1", KEY, 400),
         ("/payment/5f1f7a5e-6f0b-4d53-9a86-0d9c9f0c6a10?wait_s=inf", KEY, 400),
         ("/payment/5f1f7a5e-6f0b-4d53-9a86-0d9c9f0c6a10?wait_s=x", KEY, 400),
-        ("/payment", KEY, 405),
+        ("/payment", KEY, 400),
+        ("/payment?idempotency_key=", KEY, 400),
+        ("/payment?idempotency_key=%00", KEY, 400),
+        ("/payment?idempotency_key=k", {}, 401),
+        ("/payment?idempotency_key=k", KEY, 404),
         ("/nowhere", KEY, 404),
     ],
 )
