@@ -9,6 +9,8 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.databases"]
+
 settings.register_profile("ci", derandomize=True, max_examples=100, deadline=None)
 settings.register_profile(
     "explore", max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -2,7 +2,7 @@
 
     SQLite      one writer thread (BEGIN IMMEDIATE, WAL, synchronous=FULL), readers apart
     inline      the same SQLite on the caller's thread: deterministic, for a world in virtual time
-    PostgreSQL  asyncpg; `run_sync` carries the same functions
+    PostgreSQL  asyncpg carries the same functions (postgresql.py)
 
 A unit of work is a plain function `(connection) -> result`; it is committed when it returns and rolled back
 when it raises. Only store.py files contain such functions' SQL. Write batches (batch.py) and the outbox
@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from backend.kit.errors import Unavailable
 
@@ -30,7 +29,6 @@ Kinds = frozenset[str]  # of outbox rows
 Listener = Callable[[Kinds], None]
 
 READERS = 2  # SQLite reads are short; more threads only fight over the interpreter lock
-PG_POOL = 8  # connections a process; batches need one, readers the rest
 BUSY_MS = 10_000  # an `alembic` or `sqlite3` shell beside us may hold the lock for a moment
 SQLITE_AWAY = frozenset(
     (
@@ -38,7 +36,6 @@ SQLITE_AWAY = frozenset(
         *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY),
     )
 )
-PG_AWAY = ("08", "53", "57")  # SQLSTATE classes: connection, resources, operator (shutdown, starting up)
 PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -58,14 +55,20 @@ class Database(Protocol):
     the database decides; its listeners hear of it in either case.
     """
 
-    exclusive: bool  # no other process writes here, so what is leased at start was leased by a dead one
-
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction and commit it."""
         ...
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a snapshot; it must not write."""
+        ...
+
+    async def alter(self, work: Work[T]) -> T:
+        """`write` that changes the schema, however long it takes; of several copies one at a time."""
+        ...
+
+    def is_alone(self, connection: Connection) -> bool:
+        """Whether no other copy of the service is at work: what is leased was leased by a dead one."""
         ...
 
     def on_outbox(self, listener: "Listener") -> None:
@@ -99,6 +102,8 @@ def open_database(url: str, service: str, *, inline: bool = False) -> Database:
         folder.mkdir(parents=True, exist_ok=True)
         return SqliteDatabase(folder / f"{service}.db", inline=inline)
     if parsed.get_backend_name() == "postgresql":
+        from backend.kit.postgresql import PostgresDatabase  # which imports this module
+
         return PostgresDatabase(url, service)
     raise DatabaseUrlError(f"{parsed.get_backend_name()!r} is not known; {KNOWN_URLS}")
 
@@ -141,8 +146,6 @@ class OutboxSignal:
 class SqliteDatabase(OutboxSignal):
     """See the module. The file is created if it is missing."""
 
-    exclusive = True
-
     def __init__(self, path: Path, *, inline: bool = False):
         super().__init__()
         url = f"sqlite:///{path}"
@@ -173,6 +176,14 @@ class SqliteDatabase(OutboxSignal):
             return run()
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._readers, run))
 
+    async def alter(self, work: Work[T]) -> T:
+        """See `Database.alter`."""
+        return await self.write(work)
+
+    def is_alone(self, connection: Connection) -> bool:  # noqa: ARG002 - PostgreSQL asks on it
+        """See `Database.is_alone`: a second process is refused by the folder's lock (data_dir.py)."""
+        return True
+
     async def close(self) -> None:
         """See `Database.close`."""
         for pool in (self._writer, self._readers):
@@ -186,89 +197,21 @@ class SqliteDatabase(OutboxSignal):
             return self.marking(connection, work)
 
 
-class PostgresDatabase(OutboxSignal):
-    """See the module. The schema is created if it is missing."""
-
-    exclusive = False
-
-    def __init__(self, url: str, schema: str):
-        super().__init__()
-        self._engine = create_async_engine(
-            make_url(url).set(drivername="postgresql+asyncpg"),
-            pool_size=PG_POOL,
-            hide_parameters=True,
-            connect_args={"server_settings": {"search_path": schema}},
-        )
-        # By itself each statement would see what was committed before it, and an audit no consistent picture.
-        self._snapshots = self._engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
-        self._schema = schema
-        self._ready = False
-        self._writing: set[asyncio.Task[Any]] = set()
-
-    async def write(self, work: Work[T]) -> T:
-        """See `Database.write`."""
-        task = asyncio.create_task(self._transact(work), name=f"{self._schema}-write")
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-        return await self.told(task)
-
-    async def read(self, work: Work[T]) -> T:
-        """See `Database.read`."""
-        with _away_is_unavailable():
-            await self._ensure_schema()
-            async with self._snapshots.connect() as connection:
-                return await connection.run_sync(work)
-
-    async def close(self) -> None:
-        """See `Database.close`."""
-        await asyncio.gather(*self._writing, return_exceptions=True)
-        await self._engine.dispose()
-
-    async def _transact(self, work: Work[T]) -> tuple[T, Kinds]:
-        with _away_is_unavailable():
-            await self._ensure_schema()
-            async with self._engine.begin() as connection:
-                return await connection.run_sync(self.marking, work)
-
-    async def _ensure_schema(self) -> None:
-        if not self._ready:
-            async with self._engine.begin() as connection:
-                await connection.run_sync(lock_schema, self._schema)
-                await connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"'))
-            self._ready = True
-
-
-def lock_schema(connection: Connection, schema: str) -> None:
-    """Let one transaction at a time change `schema`, of copies that start together. SQLite does it anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(
-            text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"payg:{schema}"}
-        )
-
-
 @contextmanager
 def _away_is_unavailable() -> Generator[None]:
     try:
         yield
-    except (exc.SQLAlchemyError, OSError) as error:  # OSError: asyncpg finds no server
-        if not _away(error):
+    except exc.SQLAlchemyError as error:
+        if not _is_away(error):
             raise
         structlog.get_logger().warning("database.away", error=type(getattr(error, "orig", error)).__name__)
         raise Unavailable("the database is busy or away; try again", retry_after_s=1) from error
 
 
-def _away(error: Exception) -> bool:
+def _is_away(error: exc.SQLAlchemyError) -> bool:
     """Whether it is the database that fails, and not what it was asked."""
-    if isinstance(error, exc.DBAPIError):
-        if error.connection_invalidated:
-            return True
-        if isinstance(error.orig, sqlite3.Error):
-            code: int = getattr(error.orig, "sqlite_errorcode", 0)
-            return code & 0xFF in SQLITE_AWAY  # the upper bits say more
-        return str(getattr(error.orig, "sqlstate", "")).startswith(PG_AWAY)
-    return isinstance(error, OSError | exc.TimeoutError)  # exc.TimeoutError: no free connection in the pool
+    code: int = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF in SQLITE_AWAY or isinstance(error, exc.TimeoutError)  # the upper bits say more
 
 
 def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> Engine:

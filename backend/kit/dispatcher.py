@@ -60,10 +60,7 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Take over what a dead process held, then run until `stop`."""
-        if self._database.exclusive:
-            await self._database.write(
-                lambda connection: self._outbox.release(connection, self._clock.now_ms())
-            )
+        await self._database.write(self._take_over)
         self._database.on_outbox(self._put)
         self._loop = asyncio.create_task(self._run(), name="dispatcher")
 
@@ -76,6 +73,10 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _take_over(self, connection: Connection) -> None:
+        if self._database.is_alone(connection):
+            self._outbox.release(connection, self._clock.now_ms())
 
     def _put(self, kinds: Kinds) -> None:
         """Rows of `kinds` were committed: worth a look only where there is room for one more."""

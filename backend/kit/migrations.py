@@ -11,7 +11,7 @@ from alembic import command, op
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from backend.kit.database import Database, lock_schema
+from backend.kit.database import Database
 
 
 async def migrate(database: Database, service: str) -> None:
@@ -21,7 +21,6 @@ async def migrate(database: Database, service: str) -> None:
     """
 
     def upgrade(connection: Connection) -> None:
-        lock_schema(connection, service)
         config = Config()
         config.set_main_option("script_location", str(files("backend.kit") / "alembic"))
         config.set_main_option("version_locations", str(files(f"backend.{service}") / "migrations"))
@@ -29,7 +28,7 @@ async def migrate(database: Database, service: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
-    await database.write(upgrade)
+    await database.alter(upgrade)
 
 
 def create_outbox() -> None:

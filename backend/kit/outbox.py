@@ -2,7 +2,7 @@
 
     put       in the deciding transaction; `key` makes it idempotent, and brings a dead row to life again
     lease     take due rows for LEASE_MS; a process that dies gives them back by time (or at once at its next
-              start, where no other process shares the database)
+              start, if no other copy of the service is at work then)
     finish    done: the row goes, together with what the outcome writes, in one transaction
               retry: due again after a backoff · dead: kept for an operator
 
@@ -326,7 +326,7 @@ class Outbox:
         return revived
 
     def release(self, connection: Connection, now_ms: int) -> None:
-        """Make every leased row due: for a start where no other process shares the database."""
+        """Make every leased row due: for a start where no other copy is at work."""
         statement = update(self.table).where(
             self.table.c.state == WAITING, self.table.c.attempts > 0, self.table.c.due_at_ms > now_ms
         )

@@ -1,7 +1,6 @@
 """What the services' tests stand on: a clock that is moved by hand, seeded ids, a database of their own."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -19,11 +18,6 @@ def clock() -> ManualClock:
 @pytest.fixture
 def entropy() -> SeededEntropy:
     return SeededEntropy(1)
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}"
 
 
 @pytest.fixture

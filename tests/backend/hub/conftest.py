@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -74,10 +73,10 @@ class World:
 
 @asynccontextmanager
 async def started(
-    folder: Path, clock: ManualClock, entropy: SeededEntropy, http_client: AiohttpClient
+    url: str, clock: ManualClock, entropy: SeededEntropy, http_client: AiohttpClient
 ) -> AsyncIterator[World]:
     """The services, with one key, one device and one account."""
-    databases = [open_database(f"sqlite:///{folder}", name) for name in ("solarium", "m2m", "moto")]
+    databases = [open_database(url, name) for name in ("solarium", "m2m", "moto")]
     moto = MotoService(
         database=databases[2], clock=clock, entropy=entropy, config=MotoConfig(master_key=MASTER)
     )
@@ -120,9 +119,9 @@ async def started(
 
 @pytest.fixture
 async def world(
-    tmp_path: Path, clock: ManualClock, entropy: SeededEntropy, http_client: AiohttpClient
+    database_url: str, clock: ManualClock, entropy: SeededEntropy, http_client: AiohttpClient
 ) -> AsyncIterator[World]:
-    async with started(tmp_path, clock, entropy, http_client) as world:
+    async with started(database_url, clock, entropy, http_client) as world:
         yield world
 
 
@@ -145,13 +144,13 @@ def account() -> NewAccount:
 async def hub(
     request: pytest.FixtureRequest,
     world: World,
-    tmp_path: Path,
+    database_url: str,
     clock: ManualClock,
     http_client: AiohttpClient,
 ) -> AsyncIterator[Hub]:
     """Once in the services' process, once over HTTP."""
     partners = world.local() if request.param == "local" else await world.remote(http_client)
-    database = open_database(f"sqlite:///{tmp_path}", "hub")
+    database = open_database(database_url, "hub")
     hub = Hub(database=database, clock=clock, pepper=bytes(32), partners=partners)
     await hub.start()
     await hub.install_key(key=KEY, client="partner")

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 from aiohttp import web
 
@@ -25,15 +24,15 @@ class Patient(ManualClock):
         return super().now_ms()
 
 
-def test_the_hub_keeps_its_document(tmp_path: Path) -> None:
+def test_the_hub_keeps_its_document(database_url: str) -> None:
     @asynccontextmanager
     async def app() -> AsyncIterator[web.Application]:
         async with AsyncExitStack() as stack:
             http = AiohttpClient()
             stack.push_async_callback(http.close)
             clock = Patient(1_764_583_800_000)
-            world = await stack.enter_async_context(started(tmp_path, clock, SeededEntropy(1), http))
-            database = open_database(f"sqlite:///{tmp_path}", "hub")
+            world = await stack.enter_async_context(started(database_url, clock, SeededEntropy(1), http))
+            database = open_database(database_url, "hub")
             stack.push_async_callback(database.close)
             hub = Hub(database=database, clock=clock, pepper=bytes(32), partners=world.local())
             await hub.start()

@@ -1,7 +1,5 @@
 """What the hub keeps: its keys, hashed."""
 
-from pathlib import Path
-
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
@@ -11,8 +9,8 @@ from backend.kit.database import open_database
 from backend.kit.migrations import migrate
 
 
-async def test_migrations_make_the_tables_of_the_store(tmp_path: Path) -> None:
-    database = open_database(f"sqlite:///{tmp_path}", "hub")
+async def test_migrations_make_the_tables_of_the_store(empty_database_url: str) -> None:
+    database = open_database(empty_database_url, "hub")
     await migrate(database, "hub")
     store = Store(b"pepper")
 

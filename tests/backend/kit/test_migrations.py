@@ -1,7 +1,6 @@
 """The migrated schema of every service is what its store declares."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -28,8 +27,8 @@ def _changes(metadata: MetaData) -> Callable[[Connection], list[object]]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_the_migrations_make_the_declared_tables(service: str, tmp_path: Path) -> None:
-    database = open_database(f"sqlite:///{tmp_path}", service)
+async def test_the_migrations_make_the_declared_tables(service: str, empty_database_url: str) -> None:
+    database = open_database(empty_database_url, service)
     for _ in range(2):  # the second time there is nothing to do
         await migrate(database, service)
     metadata = _metadata(service)

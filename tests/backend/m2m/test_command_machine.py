@@ -8,16 +8,21 @@ A SYNCIV never locks the device out, whatever is lost; no sequence down is used 
 
 import asyncio
 import contextlib
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import Connection
 
-from backend.kit.database import SqliteDatabase, open_database
+from backend.kit.database import Database, open_database
 from backend.kit.errors import Conflict
 from backend.kit.feed import FeedItem
 from backend.kit.http import HttpAnswer, TimedOut
@@ -27,6 +32,7 @@ from backend.m2m.service import M2mConfig, M2mService
 from protocols.magicbox import wire
 from simulator.clock import ManualClock, SeededEntropy
 from tests.backend.m2m.conftest import LINK_KEY, SERIAL, Device
+from tests.databases import NewDatabase, examples
 
 RESEND_AFTER_S = 30.0
 LIFE_S = 20_000.0  # of a command: longer than the good link at the end takes
@@ -49,9 +55,10 @@ class Partner:
 
 
 class CommandMachine(RuleBasedStateMachine):
-    def __init__(self) -> None:
+    def __init__(self, new_database_url: NewDatabase) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
+        self.new_database_url = new_database_url
+        self.url = new_database_url()
         self.runner = asyncio.Runner()
         self.clock = ManualClock(1_764_583_800_000)
         self.partner = Partner()
@@ -62,7 +69,7 @@ class CommandMachine(RuleBasedStateMachine):
         self.sealed: dict[tuple[int, int], bytes] = {}
         self.ended: dict[int, str] = {}
         self.boots = 0
-        self.database: SqliteDatabase
+        self.database: Database
         self.service: M2mService
         self.runner.run(self.open())
         self.runner.run(
@@ -70,7 +77,7 @@ class CommandMachine(RuleBasedStateMachine):
         )
 
     async def open(self) -> None:
-        self.database = open_database(f"sqlite:///{self.folder.name}", "m2m", inline=True)
+        self.database = open_database(self.url, "m2m", inline=True)
         config = M2mConfig(
             master_key=bytes(32),
             webhook_secret=bytes(32),
@@ -91,9 +98,19 @@ class CommandMachine(RuleBasedStateMachine):
 
     async def settle(self) -> None:
         """Let the dispatcher deliver what is due."""
-        self.database.committed(frozenset({"callback"}))
+        dispatcher = self.service._dispatcher
+        dispatcher._wake.set()
         for _ in range(20):
             await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while any(dispatcher._running.values()) or await self.is_due():
+                await asyncio.sleep(0.001)
+
+    async def is_due(self) -> bool:
+        """Whether a callback should have been taken up."""
+        outbox = self.service._store.outbox
+        at_ms = await self.database.read(lambda connection: outbox.next_due_ms(connection, ["callback"]))
+        return at_ms is not None and at_ms <= self.clock.now_ms()
 
     async def close(self) -> None:
         await self.service.stop()
@@ -278,8 +295,11 @@ class CommandMachine(RuleBasedStateMachine):
         self.each_reply_has_one_callback()
         self.runner.run(self.close())
         self.runner.close()
-        self.folder.cleanup()
+        self.new_database_url.drop(self.url)
 
 
-TestCommands = CommandMachine.TestCase
-TestCommands.settings = settings(max_examples=40, stateful_step_count=30)
+def test_commands(new_database_url: NewDatabase, database_kind: str) -> None:
+    run_state_machine_as_test(
+        lambda: CommandMachine(new_database_url),
+        settings=settings(max_examples=examples(database_kind, 40), stateful_step_count=30),
+    )

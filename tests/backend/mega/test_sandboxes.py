@@ -35,13 +35,13 @@ class SkippingClock(SystemClock):
 
 
 @pytest.fixture
-async def site(tmp_path, database, http_client):
+async def site(database_url, database, http_client):
     """mega, and the three sandboxes behind its adapters."""
     clock, entropy, port = SkippingClock(), SystemEntropy(), unused_port()
     hook = f"http://127.0.0.1:{port}/hooks"
 
     def parts(name):
-        sandbox = open_database(f"sqlite:///{tmp_path}", name)
+        sandbox = open_database(database_url, name)
         return {"database": sandbox, "clock": SystemClock(), "entropy": entropy, "http": http_client}
 
     africastalking = AfricasTalkingSandbox(

@@ -1,7 +1,6 @@
 """Payments and accounts as fakes of mese's ports, and a host on a database of its own."""
 
 import asyncio
-import shutil
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,7 +8,6 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from backend.kit.database import open_database
 from backend.kit.errors import NotFound, Unavailable
-from backend.kit.migrations import migrate
 from backend.mese.routes import make_app
 from backend.mese.service import MeseService
 
@@ -159,8 +157,8 @@ def build_host(clock, entropy, payments, accounts, sms):
 
 
 @pytest.fixture
-async def database(tmp_path, migrated):
-    database = open_database(migrated(tmp_path), "mese")
+async def database(database_url):
+    database = open_database(database_url, "mese")
     yield database
     await database.close()
 
@@ -201,22 +199,3 @@ def payments_fake() -> type[PaymentsFake]:
 @pytest.fixture(scope="session")
 def away() -> Exception:
     return Unavailable("away")
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    """Puts a migrated database of mese into a folder, by copy; its URL."""
-    folder = tmp_path_factory.mktemp("migrated")
-
-    async def build():
-        database = open_database(f"sqlite:///{folder}", "mese", inline=True)
-        await migrate(database, "mese")
-        await database.close()
-
-    asyncio.run(build())
-
-    def copy(target):
-        shutil.copytree(folder, target, dirs_exist_ok=True)
-        return f"sqlite:///{target}"
-
-    return copy

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from aiohttp import web
 
@@ -11,10 +10,10 @@ from backend.mese.routes import make_app
 from tests.backend import contract
 
 
-def test_the_service_keeps_its_document(tmp_path: Path, migrated, build_host) -> None:
+def test_the_service_keeps_its_document(database_url: str, build_host) -> None:
     @asynccontextmanager
     async def app() -> AsyncIterator[web.Application]:
-        database = open_database(migrated(tmp_path), "mese")
+        database = open_database(database_url, "mese")
         service = build_host(database)
         await service.start()
         yield make_app(service)

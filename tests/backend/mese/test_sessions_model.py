@@ -1,8 +1,6 @@
 """Any sequence of inputs, repeats, splits, old hops, ends, failures, restarts: one answer, one payment."""
 
 import asyncio
-import tempfile
-from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +11,7 @@ from backend.mese.languages import LANGUAGES
 from backend.mese.schemas import Ending, Hop
 from backend.mese.service import MeseService
 from simulator.clock import ManualClock, SeededEntropy
+from tests.databases import examples
 
 PHONES = ("256772123456", "256772000002", "250788300001")  # one account, two of them, one in another market
 INPUT = st.sampled_from(
@@ -144,17 +143,23 @@ class Walk:
         await self.hop("")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(moves=st.lists(MOVE, max_size=25))
-def test_checklist_21_never_paid_twice_always_answered(moves, migrated, payments_fake, accounts_fake, sms):
-    async def walk():
-        with tempfile.TemporaryDirectory() as folder:
-            payments = payments_fake()
-            walk = Walk(migrated(Path(folder)), payments, accounts_fake(), sms)
-            await walk.hop("")
-            for move, argument in moves:
-                await walk.move(move, argument)
-                assert len(payments.paid) <= walk.number + 1, "a session pays once"
-            await walk.database.close()
+def test_checklist_21_never_paid_twice_always_answered(
+    new_database_url, database_kind, payments_fake, accounts_fake, sms
+):
+    async def walked(url, moves):
+        payments = payments_fake()
+        walk = Walk(url, payments, accounts_fake(), sms)
+        await walk.hop("")
+        for move, argument in moves:
+            await walk.move(move, argument)
+            assert len(payments.paid) <= walk.number + 1, "a session pays once"
+        await walk.database.close()
 
-    asyncio.run(walk())
+    @settings(max_examples=examples(database_kind), suppress_health_check=[HealthCheck.too_slow])
+    @given(moves=st.lists(MOVE, max_size=25))
+    def is_paid_once(moves):
+        url = new_database_url()
+        asyncio.run(walked(url, moves))
+        new_database_url.drop(url)
+
+    is_paid_once()

@@ -2,18 +2,16 @@
 
 import asyncio
 import selectors
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
 from backend.kit.database import open_database
-from backend.kit.migrations import migrate
 from backend.kit.runtime import parse_iso
 
 START_MS = 1_764_583_800_000
+ANSWER_S = 10.0  # real ones, for a database
 
 
 @dataclass
@@ -96,24 +94,61 @@ class _JumpingSelector(selectors.SelectSelector):
 
     def select(self, timeout=None):
         events = super().select(0)
-        if not events:
+        if not events and self.loop.asked:
+            events = super().select(ANSWER_S if timeout is None or timeout > 0 else 0)
+        elif not events:
             if timeout is None:
                 raise RuntimeError("every task waits for something that never comes")
             self.loop.now += timeout
         return events
 
 
+class Timeless:
+    """momo's database; what it takes to answer is no time on the virtual clock."""
+
+    def __init__(self, loop, url):
+        self._loop = loop
+        self._database = open_database(url, "momo", inline=True)
+
+    def __getattr__(self, name):
+        return getattr(self._database, name)
+
+    async def write(self, work):
+        return await self._answer(self._database.write(work))
+
+    async def alter(self, work):
+        return await self._answer(self._database.alter(work))
+
+    async def read(self, work):
+        return await self._answer(self._database.read(work))
+
+    async def close(self):
+        await self._answer(self._database.close())
+
+    async def _answer(self, asking):
+        self._loop.asked += 1
+        try:
+            return await asking
+        finally:
+            self._loop.asked -= 1
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Time jumps to the next timer whenever nothing else is to do."""
+    """Time jumps to the next timer whenever nothing else is to do, and no database has been asked."""
 
     def __init__(self):
         self.now = 0.0
+        self.asked = 0
         selector = _JumpingSelector()
         selector.loop = self
         super().__init__(selector)
 
     def time(self):
         return self.now
+
+    def database(self, url) -> Timeless:
+        """A momo database for this loop."""
+        return Timeless(self, url)
 
     def now_ms(self) -> int:
         """It is the `Clock` as well."""
@@ -133,25 +168,6 @@ def virtually() -> Callable[[Callable[[VirtualLoop], Awaitable[None]]], None]:
             loop.close()
 
     return run
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory) -> Callable[[Path], str]:
-    """Puts a migrated database of momo into a folder, by copy; its URL."""
-    folder = tmp_path_factory.mktemp("migrated")
-
-    async def build() -> None:
-        database = open_database(f"sqlite:///{folder}", "momo", inline=True)
-        await migrate(database, "momo")
-        await database.close()
-
-    asyncio.run(build())
-
-    def copy(target: Path) -> str:
-        shutil.copytree(folder, target, dirs_exist_ok=True)
-        return f"sqlite:///{target}"
-
-    return copy
 
 
 @pytest.fixture

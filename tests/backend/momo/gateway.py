@@ -15,9 +15,8 @@ class Gateway:
     `callbacks`: whether the sandbox can reach momo.
     """
 
-    def __init__(self, folder, http, billing, *, make_sandbox, wire, name, callbacks=True, port=None):
+    def __init__(self, url, http, billing, *, make_sandbox, wire, name, callbacks=True, port=None):
         self.billing = billing
-        url = f"sqlite:///{folder}"
         momo_port = port or unused_port()
         self.port = momo_port
         self.url = f"http://127.0.0.1:{momo_port}"

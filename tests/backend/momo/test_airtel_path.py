@@ -24,7 +24,7 @@ PAYMENT = {
 }
 
 
-def gateway(folder, http, billing, *, callbacks=True, approve_after_s=0.05):
+def gateway(url, http, billing, *, callbacks=True, approve_after_s=0.05):
     def make_sandbox(parts, told_url):
         config = AirtelSandboxConfig(
             "id", "secret", f"{told_url}/hooks/airtel/{SECRET}", approve_after_s=approve_after_s
@@ -38,13 +38,13 @@ def gateway(folder, http, billing, *, callbacks=True, approve_after_s=0.05):
         return {"providers": {"ug_airtel_money": provider}, "shared_hooks": {"airtel": provider}}
 
     return Gateway(
-        folder, http, billing, make_sandbox=make_sandbox, wire=wire, name="airtel", callbacks=callbacks
+        url, http, billing, make_sandbox=make_sandbox, wire=wire, name="airtel", callbacks=callbacks
     )
 
 
 @pytest.fixture
-async def world(tmp_path, http_client, billing):
-    async with gateway(tmp_path, http_client, billing) as world:
+async def world(database_url, http_client, billing):
+    async with gateway(database_url, http_client, billing) as world:
         yield world
 
 
@@ -97,12 +97,12 @@ async def test_an_ambiguous_answer_is_no_failure(world):
     assert world.billing.confirmed == []
 
 
-async def test_killed_before_the_customer_decides(tmp_path, http_client, billing):
-    async with gateway(tmp_path, http_client, billing, approve_after_s=0.4) as first:
+async def test_killed_before_the_customer_decides(database_url, http_client, billing):
+    async with gateway(database_url, http_client, billing, approve_after_s=0.4) as first:
         payment = await first.client.pay(**PAYMENT)
         while not await first.sandbox.prompts.count():
             await asyncio.sleep(0.01)
-    async with gateway(tmp_path, http_client, billing) as second:
+    async with gateway(database_url, http_client, billing) as second:
         assert (await second.client.wait(payment.payment_id, wait_s=8)).status == "confirmed"
     assert len(billing.booked) == 1
 

@@ -24,7 +24,7 @@ PAYMENT = {
 }
 
 
-def gateway(folder, http, billing, *, callbacks=True, default="Cancelled", approve_after_s=0.05):
+def gateway(url, http, billing, *, callbacks=True, default="Cancelled", approve_after_s=0.05):
     def make_sandbox(parts, told_url):
         hooks = f"{told_url}/hooks/ke/c2b"
         urls = Urls(f"{hooks}/v/{SECRET}", f"{hooks}/c/{SECRET}", default)
@@ -44,13 +44,13 @@ def gateway(folder, http, billing, *, callbacks=True, default="Cancelled", appro
         }
 
     return Gateway(
-        folder, http, billing, make_sandbox=make_sandbox, wire=wire, name="daraja", callbacks=callbacks
+        url, http, billing, make_sandbox=make_sandbox, wire=wire, name="daraja", callbacks=callbacks
     )
 
 
 @pytest.fixture
-async def world(tmp_path, http_client, billing):
-    async with gateway(tmp_path, http_client, billing) as world:
+async def world(database_url, http_client, billing):
+    async with gateway(database_url, http_client, billing) as world:
         yield world
 
 
@@ -114,8 +114,8 @@ async def test_all_calls_lost_the_receipt_is_pulled(world):
     assert payment_booked["provider_tx"] == paid[0].receipt
 
 
-async def test_an_unreachable_callback_url_is_made_up_for(tmp_path, http_client, billing):
-    async with gateway(tmp_path, http_client, billing, callbacks=False) as world:
+async def test_an_unreachable_callback_url_is_made_up_for(database_url, http_client, billing):
+    async with gateway(database_url, http_client, billing, callbacks=False) as world:
         assert (await settled(world)).status == "confirmed"
 
 
@@ -137,12 +137,12 @@ async def test_a_second_push_of_a_busy_customer_fails(world):
     assert (await world.client.wait(first.payment_id, wait_s=0)).status == "pending"
 
 
-async def test_killed_before_the_customer_decides(tmp_path, http_client, billing):
-    async with gateway(tmp_path, http_client, billing, approve_after_s=0.4) as first:
+async def test_killed_before_the_customer_decides(database_url, http_client, billing):
+    async with gateway(database_url, http_client, billing, approve_after_s=0.4) as first:
         payment = await first.client.pay(**PAYMENT)
         while not await first.sandbox.prompts.count():
             await asyncio.sleep(0.01)
-    async with gateway(tmp_path, http_client, billing) as second:
+    async with gateway(database_url, http_client, billing) as second:
         assert (await second.client.wait(payment.payment_id, wait_s=8)).status == "confirmed"
     assert len(billing.booked) == 1
 
@@ -190,9 +190,9 @@ async def test_what_billing_does_not_take_is_rejected_before_money_moves(world, 
 
 @pytest.mark.parametrize(("default", "paid"), [("Completed", 1), ("Cancelled", 0)])
 async def test_without_an_answer_the_default_of_the_registration_applies(
-    tmp_path, http_client, billing, default, paid
+    database_url, http_client, billing, default, paid
 ):
-    async with gateway(tmp_path, http_client, billing, callbacks=False, default=default) as world:
+    async with gateway(database_url, http_client, billing, callbacks=False, default=default) as world:
         await world.sandbox.customer_pays(payer="254708374149", amount="500", reference="254543")
         while world.sandbox.prompts._dispatcher.counters["done"] < 1:
             await asyncio.sleep(0.01)

@@ -25,7 +25,7 @@ PAYMENT = {
 }
 
 
-def gateway(folder, http, billing, *, approve_after_s=0.05, port=None):
+def gateway(url, http, billing, *, approve_after_s=0.05, port=None):
     def make_sandbox(parts, told_url):
         config = EquitySandboxConfig(
             api_key="api",
@@ -57,12 +57,12 @@ def gateway(folder, http, billing, *, approve_after_s=0.05, port=None):
             "paybills": {EquityIpn.hook: EquityIpn(ipn)},
         }
 
-    return Gateway(folder, http, billing, make_sandbox=make_sandbox, wire=wire, name="equity", port=port)
+    return Gateway(url, http, billing, make_sandbox=make_sandbox, wire=wire, name="equity", port=port)
 
 
 @pytest.fixture
-async def world(tmp_path, http_client, billing):
-    async with gateway(tmp_path, http_client, billing) as world:
+async def world(database_url, http_client, billing):
+    async with gateway(database_url, http_client, billing) as world:
         yield world
 
 
@@ -124,13 +124,13 @@ async def test_a_lost_callback_is_no_failure(world):
     assert world.billing.confirmed == []
 
 
-async def test_killed_before_the_customer_decides(tmp_path, http_client, billing):
+async def test_killed_before_the_customer_decides(database_url, http_client, billing):
     """Both come up again at the addresses they had."""
-    async with gateway(tmp_path, http_client, billing, approve_after_s=1.0) as first:
+    async with gateway(database_url, http_client, billing, approve_after_s=1.0) as first:
         payment = await first.client.pay(**PAYMENT)
         while not await first.sandbox.prompts.count():
             await asyncio.sleep(0.01)
-    async with gateway(tmp_path, http_client, billing, port=first.port) as second:
+    async with gateway(database_url, http_client, billing, port=first.port) as second:
         assert (await second.client.wait(payment.payment_id, wait_s=8)).status == "confirmed"
     assert len(billing.booked) == 1
 

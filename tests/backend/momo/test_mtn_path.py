@@ -30,11 +30,10 @@ PAYMENT = {
 class World:
     """The sandbox and momo on real sockets; `callbacks`: whether the sandbox can reach momo."""
 
-    def __init__(self, folder, http, billing, *, callbacks=True, approve_after_s=0.05):
+    def __init__(self, url, http, billing, *, callbacks=True, approve_after_s=0.05):
         self.billing = billing
         clock, entropy = SystemClock(), SystemEntropy()
         user = ApiUser("user-ug", "mtnuganda", "127.0.0.1", "key-ug")
-        url = f"sqlite:///{folder}"
         self.sandbox_database = open_database(url, "mtn")
         self.sandbox = MtnSandbox(
             database=self.sandbox_database,
@@ -78,8 +77,8 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path, http_client, billing):
-    async with World(tmp_path, http_client, billing) as world:
+async def world(database_url, http_client, billing):
+    async with World(database_url, http_client, billing) as world:
         yield world
 
 
@@ -110,8 +109,8 @@ async def test_checklist_16_to_19_a_payment_is_confirmed_once(world):
     assert (audit.stuck, audit.dead_letters) == ((), 0)
 
 
-async def test_a_lost_callback_is_made_up_for_by_a_poll(tmp_path, http_client, billing):
-    async with World(tmp_path, http_client, billing, callbacks=False) as world:
+async def test_a_lost_callback_is_made_up_for_by_a_poll(database_url, http_client, billing):
+    async with World(database_url, http_client, billing, callbacks=False) as world:
         payment = await world.client.pay(**PAYMENT)
         assert (await world.client.wait(payment.payment_id, wait_s=5)).status == "confirmed"
     assert len(billing.confirmed) == 1
@@ -142,10 +141,10 @@ async def test_an_ongoing_payment_stays_pending(world):
     assert (await world.client.wait(payment.payment_id, wait_s=0.2)).status == "pending"
 
 
-async def test_everything_is_killed_before_the_customer_decides(tmp_path, http_client, billing):
-    async with World(tmp_path, http_client, billing, approve_after_s=0.3) as first:
+async def test_everything_is_killed_before_the_customer_decides(database_url, http_client, billing):
+    async with World(database_url, http_client, billing, approve_after_s=0.3) as first:
         payment = await first.client.pay(**PAYMENT)
-    async with World(tmp_path, http_client, billing) as second:
+    async with World(database_url, http_client, billing) as second:
         settled = await second.client.wait(payment.payment_id, wait_s=5)
     assert settled.status == "confirmed"
     assert len(billing.booked) == 1

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from aiohttp import web
 
@@ -24,10 +23,10 @@ KNOWN = {
 UNREACHABLE = "http://127.0.0.1:9"
 
 
-def test_the_service_keeps_its_document(tmp_path: Path, migrated, clock, entropy, billing) -> None:
+def test_the_service_keeps_its_document(database_url: str, clock, entropy, billing) -> None:
     @asynccontextmanager
     async def app() -> AsyncIterator[web.Application]:
-        database = open_database(migrated(tmp_path), "momo")
+        database = open_database(database_url, "momo")
         client = AiohttpClient()
         mtn = MtnConfig(UNREACHABLE, "mtnuganda", "UGX", "user", "key", "sub")
         momo = MomoService(

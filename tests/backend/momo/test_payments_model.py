@@ -5,22 +5,20 @@ they are told; momo, its outbox and its database are the real ones.
 """
 
 import asyncio
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.kit.database import open_database
 from backend.kit.errors import NotFound, Unavailable
 from backend.kit.http import TimedOut, Unreachable
 from backend.momo.ports import Failed, Standing, Succeeded
 from backend.momo.service import Config, MomoService
 from backend.momo.states import PAID, SETTLED, STATUS, TABLE, Event, State
 from simulator.clock import SeededEntropy
+from tests.databases import examples
 
 
 @dataclass
@@ -160,7 +158,7 @@ async def live(loop, url, script):
     """The whole story; the settled payment, the provider and billing."""
     provider, billing = ProviderFake(loop, script), BillingFake(script["billing"])
     entropy = SeededEntropy(5)
-    database = open_database(url, "momo", inline=True)
+    database = loop.database(url)
     momo = service_of(database, loop, entropy, billing, provider)
     await momo.start()
     first = await momo.pay(**PAYMENT)
@@ -196,21 +194,26 @@ async def live(loop, url, script):
     return payment, provider, billing
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(script=SCRIPT)
-def test_what_was_paid_is_booked_once_and_nothing_else(script, virtually, migrated):
-    async def story(loop):
-        with tempfile.TemporaryDirectory() as folder:
-            payment, provider, billing = await live(loop, migrated(Path(folder)), script)
-        paid = bool(provider.taken_at) and script["pays"]
-        assert sum(billing.booked.values()) == int(paid)
-        assert payment.status == ("confirmed" if paid else "failed")
+def test_what_was_paid_is_booked_once_and_nothing_else(virtually, new_database_url, database_kind):
+    @settings(max_examples=examples(database_kind), suppress_health_check=[HealthCheck.too_slow])
+    @given(script=SCRIPT)
+    def is_booked_once(script):
+        url = new_database_url()
 
-    virtually(story)
+        async def story(loop):
+            payment, provider, billing = await live(loop, url, script)
+            paid = bool(provider.taken_at) and script["pays"]
+            assert sum(billing.booked.values()) == int(paid)
+            assert payment.status == ("confirmed" if paid else "failed")
+
+        virtually(story)
+        new_database_url.drop(url)
+
+    is_booked_once()
 
 
 def test_checklist_105_a_slow_customer_is_unknown_after_a_minute_and_credited_after_an_hour(
-    virtually, migrated, tmp_path
+    virtually, database_url
 ):
     """Resolutions 23: a time-out means unknown; a late success still credits."""
     script = {"requests": [], "statuses": [], "billing": [], "latency_s": 0.0, "pays": True}
@@ -218,7 +221,7 @@ def test_checklist_105_a_slow_customer_is_unknown_after_a_minute_and_credited_af
     async def story(loop):
         provider = ProviderFake(loop, {**script, "decides_after_s": 3600.0})
         billing = BillingFake([])
-        database = open_database(migrated(tmp_path), "momo", inline=True)
+        database = loop.database(database_url)
         momo = service_of(database, loop, SeededEntropy(1), billing, provider)
         await momo.start()
         payment = await momo.pay(**PAYMENT)
@@ -236,13 +239,13 @@ def test_checklist_105_a_slow_customer_is_unknown_after_a_minute_and_credited_af
     virtually(story)
 
 
-def test_a_waiter_is_woken_by_the_commit(virtually, migrated, tmp_path):
+def test_a_waiter_is_woken_by_the_commit(virtually, database_url):
     """The long poll answers at the moment of the confirmation, not at the next look."""
     script = {"requests": [], "statuses": [], "latency_s": 0.0, "pays": True, "decides_after_s": 0.25}
 
     async def story(loop):
         provider = ProviderFake(loop, script)
-        database = open_database(migrated(tmp_path), "momo", inline=True)
+        database = loop.database(database_url)
         momo = service_of(database, loop, SeededEntropy(1), BillingFake([]), provider)
         await momo.start()
         payment = await momo.pay(**PAYMENT)
@@ -261,12 +264,12 @@ def test_a_waiter_is_woken_by_the_commit(virtually, migrated, tmp_path):
     virtually(story)
 
 
-def test_a_payment_that_the_provider_never_saw_fails_in_the_end(virtually, migrated, tmp_path):
+def test_a_payment_that_the_provider_never_saw_fails_in_the_end(virtually, database_url):
     script = {"requests": ["no answer"] * 99, "statuses": [], "latency_s": 0.0, "pays": True}
 
     async def story(loop):
         provider = ProviderFake(loop, {**script, "decides_after_s": 0.0})
-        database = open_database(migrated(tmp_path), "momo", inline=True)
+        database = loop.database(database_url)
         momo = service_of(database, loop, SeededEntropy(1), BillingFake([]), provider)
         await momo.start()
         payment = await momo.pay(**PAYMENT)
@@ -288,7 +291,7 @@ def told(virtually, url, *, provider_of, billing=None, look_at_s):
 
     async def story(loop):
         provider = provider_of(loop, {"requests": [], "statuses": [], "latency_s": 0.0})
-        database = open_database(url, "momo", inline=True)
+        database = loop.database(url)
         momo = service_of(database, loop, SeededEntropy(1), billing or BillingFake([]), provider)
         await momo.start()
         payment = await momo.pay(**PAYMENT)
@@ -302,29 +305,25 @@ def told(virtually, url, *, provider_of, billing=None, look_at_s):
     return seen
 
 
-def test_another_amount_is_booked_as_it_was_taken(virtually, migrated, tmp_path):
+def test_another_amount_is_booked_as_it_was_taken(virtually, database_url):
     class Less(ProviderFake):
         def truth(self, provider_ref):
             return Succeeded("tx", 4000_00, "UGX")
 
     billing = BillingFake([], amount_subunit=4000_00)
-    ((payment, audit),) = told(
-        virtually, migrated(tmp_path), provider_of=Less, billing=billing, look_at_s=[60]
-    )
+    ((payment, audit),) = told(virtually, database_url, provider_of=Less, billing=billing, look_at_s=[60])
     assert payment.status == "confirmed"
     assert sum(billing.booked.values()) == 1
     assert (audit.confirmed_subunit, audit.stuck, audit.dead_letters) == ({"UGX": 4000_00}, (), 0)
 
 
-def test_another_currency_waits_for_an_operator(virtually, migrated, tmp_path):
+def test_another_currency_waits_for_an_operator(virtually, database_url):
     class Foreign(ProviderFake):
         def truth(self, provider_ref):
             return Succeeded("tx", 5000_00, "EUR")
 
     billing = BillingFake([])
-    ((payment, audit),) = told(
-        virtually, migrated(tmp_path), provider_of=Foreign, billing=billing, look_at_s=[60]
-    )
+    ((payment, audit),) = told(virtually, database_url, provider_of=Foreign, billing=billing, look_at_s=[60])
     assert (payment.status, audit.payments_by_state) == ("unknown", {"mismatched": 1})
     assert audit.mismatched == audit.stuck == (payment.payment_id,)
     assert not billing.booked
@@ -339,9 +338,7 @@ def test_another_currency_waits_for_an_operator(virtually, migrated, tmp_path):
         (Unreachable("no connection"), ("failed", "NOT_SENT")),
     ],
 )
-def test_resolution_23_a_provider_is_asked_within_a_minute_only(
-    virtually, migrated, tmp_path, error, told_then
-):
+def test_resolution_23_a_provider_is_asked_within_a_minute_only(virtually, database_url, error, told_then):
     asked = []
 
     class Away(ProviderFake):
@@ -350,7 +347,7 @@ def test_resolution_23_a_provider_is_asked_within_a_minute_only(
             raise error
 
     (early, _), (minute, _), (settled, _) = told(
-        virtually, migrated(tmp_path), provider_of=Away, look_at_s=[59, 61, 3 * 3600]
+        virtually, database_url, provider_of=Away, look_at_s=[59, 61, 3 * 3600]
     )
     assert early.status == "pending"
     assert (minute.status, minute.reason) == told_then
@@ -360,13 +357,13 @@ def test_resolution_23_a_provider_is_asked_within_a_minute_only(
 
 
 @pytest.mark.parametrize(("killed", "status"), [(False, "failed"), (True, "unknown")])
-def test_a_request_that_waited_while_the_process_was_down(virtually, migrated, tmp_path, killed, status):
+def test_a_request_that_waited_while_the_process_was_down(virtually, database_url, killed, status):
     """One that never left fails; one that a dying process may have sent is unknown, and polled."""
 
     async def story(loop):
         provider = ProviderFake(loop, {"requests": [], "statuses": [], "latency_s": 1.0, "pays": True})
         provider.script["decides_after_s"] = 4000.0
-        database = open_database(migrated(tmp_path), "momo", inline=True)
+        database = loop.database(database_url)
         momo = service_of(database, loop, SeededEntropy(1), BillingFake([]), provider)
         if killed:
             await momo.start()
@@ -386,7 +383,7 @@ def test_a_request_that_waited_while_the_process_was_down(virtually, migrated, t
     virtually(story)
 
 
-def test_a_provider_whose_status_is_away_does_not_keep_a_payment_pending(virtually, migrated, tmp_path):
+def test_a_provider_whose_status_is_away_does_not_keep_a_payment_pending(virtually, database_url):
     class Away(ProviderFake):
         async def status(self, debit, heard):
             if self.loop.time() < 500:
@@ -394,17 +391,17 @@ def test_a_provider_whose_status_is_away_does_not_keep_a_payment_pending(virtual
             return Succeeded("tx", 5000_00, "UGX")
 
     (early, _), (late, _), (settled, audit) = told(
-        virtually, migrated(tmp_path), provider_of=Away, look_at_s=[59, 61, 2000]
+        virtually, database_url, provider_of=Away, look_at_s=[59, 61, 2000]
     )
     assert (early.status, late.status, settled.status) == ("pending", "unknown", "confirmed")
     assert audit.dead_letters == 0
 
 
-def test_an_unknown_callback_path_keeps_nothing(virtually, migrated, tmp_path):
+def test_an_unknown_callback_path_keeps_nothing(virtually, database_url):
     async def story(loop):
         script = {"requests": [], "statuses": [], "latency_s": 0.0, "pays": True, "decides_after_s": 0.0}
         provider = ProviderFake(loop, script)
-        database = open_database(migrated(tmp_path), "momo", inline=True)
+        database = loop.database(database_url)
         momo = service_of(database, loop, SeededEntropy(1), BillingFake([]), provider)
         await momo.start()
         payment = await momo.pay(**PAYMENT)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from aiohttp import web
 
@@ -25,10 +24,10 @@ KNOWN = {
 }
 
 
-def test_the_service_keeps_its_document(tmp_path: Path) -> None:
+def test_the_service_keeps_its_document(database_url: str) -> None:
     @asynccontextmanager
     async def app() -> AsyncIterator[web.Application]:
-        database = open_database(f"sqlite:///{tmp_path}", "moto")
+        database = open_database(database_url, "moto")
         service = MotoService(
             database=database,
             clock=ManualClock(1_764_583_800_000),

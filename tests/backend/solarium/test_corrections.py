@@ -1,7 +1,6 @@
 """Suspense resolved, payments reversed, statements (issue 4): the ledger stays balanced through all of it."""
 
 import asyncio
-import tempfile
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from backend.solarium.service import Solarium
 from simulator.clock import ManualClock, SeededEntropy
 from tests.backend.solarium.fakes import PRICE, FakePartners, account, make_service, payment
 from tests.backend.solarium.test_operations import call
+from tests.databases import NewDatabase, examples
 
 OWNER = {"reference": "254543", "business_account": "600100", "reason": "the customer called"}
 
@@ -169,33 +169,39 @@ steps = st.lists(
 )
 
 
-async def walk(actions: list[tuple[str, int, int]]) -> None:
+async def walk(url: str, actions: list[tuple[str, int, int]]) -> None:
     by = Client("operator", ())
-    with tempfile.TemporaryDirectory() as folder:
-        database = open_database(f"sqlite:///{folder}", "solarium", inline=True)
-        service = make_service(database, ManualClock(0), SeededEntropy(1), FakePartners())
-        await service.start()
-        await service.register_accounts([account()])
-        refused: set[int] = set()
-        for number, (action, target, amount) in enumerate(actions):
-            try:
-                if action in ("pay", "stray"):
-                    reference = "254543" if action == "pay" else "nobody"
-                    body = payment(str(number), reference=reference, amount_subunit=amount)
-                    await service.confirm(**body)  # type: ignore[arg-type]
-                elif action == "resolve":
-                    await service.corrections.resolve(target, ResolutionRequest(**OWNER), by)
-                else:
-                    await service.corrections.reverse(target, "why", by)
-            except BackendError as error:
-                refused.add(error.status)
-            assert (await service.audit()).sound
-        assert refused <= {404, 409}
-        await service.stop()
-        await database.close()
+    database = open_database(url, "solarium", inline=True)
+    service = make_service(database, ManualClock(0), SeededEntropy(1), FakePartners())
+    await service.start()
+    await service.register_accounts([account()])
+    refused: set[int] = set()
+    for number, (action, target, amount) in enumerate(actions):
+        try:
+            if action in ("pay", "stray"):
+                reference = "254543" if action == "pay" else "nobody"
+                body = payment(str(number), reference=reference, amount_subunit=amount)
+                await service.confirm(**body)  # type: ignore[arg-type]
+            elif action == "resolve":
+                await service.corrections.resolve(target, ResolutionRequest(**OWNER), by)
+            else:
+                await service.corrections.reverse(target, "why", by)
+        except BackendError as error:
+            refused.add(error.status)
+        assert (await service.audit()).sound
+    assert refused <= {404, 409}
+    await service.stop()
+    await database.close()
 
 
-@settings(max_examples=25)
-@given(steps)
-def test_any_sequence_of_corrections_keeps_the_ledger_balanced(actions: list[tuple[str, int, int]]) -> None:
-    asyncio.run(walk(actions))
+def test_any_sequence_of_corrections_keeps_the_ledger_balanced(
+    new_database_url: NewDatabase, database_kind: str
+) -> None:
+    @settings(max_examples=examples(database_kind, 25))
+    @given(steps)
+    def is_kept(actions: list[tuple[str, int, int]]) -> None:
+        url = new_database_url()
+        asyncio.run(walk(url, actions))
+        new_database_url.drop(url)
+
+    is_kept()

@@ -1,12 +1,15 @@
 """What a customer may see of his own accounts, by his number, and nothing of another's (issue 4)."""
 
+import asyncio
+
 import msgspec
 import pytest
 from aiohttp.test_utils import TestClient
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, insert
+from sqlalchemy import Connection, insert
 
+from backend.kit.database import open_database
 from backend.kit.errors import Forbidden, Unauthorized
 from backend.kit.http import AiohttpClient
 from backend.solarium.client import SolariumClient
@@ -16,6 +19,7 @@ from backend.solarium.service import Solarium
 from backend.solarium.store import Store
 from simulator.clock import ManualClock
 from tests.backend.solarium.fakes import API_KEY, PRICE, FakePartners, account, payment
+from tests.databases import NewDatabase, examples
 
 OWNER = {"msisdn": "256700000001", "market": "UG"}
 RW = {
@@ -148,13 +152,27 @@ ORDERS = st.lists(
 )
 
 
-@given(orders=ORDERS)
 def test_paid_until_is_what_using_the_days_one_by_one_gives(
-    orders: list[tuple[int, int, int | None]],
+    new_database_url: NewDatabase, database_kind: str
 ) -> None:
     """(ordered on day, days, replied on day): against a walk over the orders in time."""
+
+    @settings(max_examples=examples(database_kind))
+    @given(orders=ORDERS)
+    def is_given(orders: list[tuple[int, int, int | None]]) -> None:
+        until = 0
+        for at, days in sorted((at if replied is None else replied, days) for at, days, replied in orders):
+            until = max(until, at) + days
+        url = new_database_url()
+        found = asyncio.run(paid_until_ms(url, orders))
+        new_database_url.drop(url)
+        assert found == until * DAY_MS
+
+    is_given()
+
+
+async def paid_until_ms(url: str, orders: list[tuple[int, int, int | None]]) -> int | None:
     store = Store(b"")
-    engine = create_engine("sqlite://")
     rows = [
         {
             "id": f"{number:02d}",
@@ -168,11 +186,8 @@ def test_paid_until_is_what_using_the_days_one_by_one_gives(
         }
         for number, (at, days, replied) in enumerate(orders)
     ]
-    until = 0
-    for at, days in sorted((at if replied is None else replied, days) for at, days, replied in orders):
-        until = max(until, at) + days
-    with engine.begin() as connection:
-        store.metadata.create_all(connection)
+
+    def work(connection: Connection) -> int | None:
         connection.execute(
             insert(store.tables.accounts),
             {
@@ -193,5 +208,9 @@ def test_paid_until_is_what_using_the_days_one_by_one_gives(
         if rows:
             connection.execute(insert(store.tables.token_orders), rows)
         (found,) = accounts_of_number(connection, store.tables, msisdn="1", market="UG")
-    engine.dispose()
-    assert found.paid_until_ms == until * DAY_MS
+        return found.paid_until_ms
+
+    database = open_database(url, "solarium", inline=True)
+    found = await database.write(work)
+    await database.close()
+    return found

@@ -1,15 +1,16 @@
 """The external API (checklist 36-47, resolutions 9 and 10)."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
 
+from backend.kit.database import Database
 from backend.solarium.service import Solarium
 from simulator.clock import ManualClock
 from tests.backend.solarium.fakes import PRICE, FakePartners, account
+from tests.databases import everything_in
 
 TOKEN, SIMULATION, EXECUTION = "/api/auth/token", "/api/payment/simulation", "/api/payment/execution"
 PATHS = (TOKEN, SIMULATION, EXECUTION)
@@ -305,9 +306,9 @@ async def test_an_oversized_body_is_413(http: TestClient, token: str, path: str)
 
 
 async def test_the_secret_and_the_token_are_not_in_the_database(
-    http: TestClient, token: str, tmp_path: Path
+    http: TestClient, token: str, database: Database
 ) -> None:
-    content = b"".join(file.read_bytes() for file in sorted(tmp_path.iterdir()))  # noqa: ASYNC240 - a test
-    assert b"shop" in content
-    assert b"shop-secret" not in content
-    assert token.encode() not in content
+    content = await everything_in(database)
+    assert "shop" in content
+    assert "shop-secret" not in content
+    assert token not in content

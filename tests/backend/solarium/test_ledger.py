@@ -1,8 +1,6 @@
 """Invariant 1 under any sequence of confirms, in any batches, and what one batch does with its duplicates."""
 
 import asyncio
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from backend.kit.database import Database, open_database
 from backend.solarium.service import Solarium
 from simulator.clock import ManualClock, SeededEntropy
 from tests.backend.solarium.fakes import PRICE, FakePartners, account, make_service, payment
+from tests.databases import NewDatabase, examples
 
 payments = st.fixed_dictionaries(
     {
@@ -26,26 +25,25 @@ payments = st.fixed_dictionaries(
 )
 
 
-async def confirm_all(batches: list[list[dict[str, Any]]]) -> None:
+async def confirm_all(url: str, batches: list[list[dict[str, Any]]]) -> None:
     accepted: dict[tuple[str, str], int] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        database = open_database(f"sqlite:///{folder}", "solarium", inline=True)
-        service = make_service(database, ManualClock(0), SeededEntropy(1), FakePartners())
-        await service.start()
-        await service.register_accounts([account(), account("2"), account("3", price_per_day_subunit=7)])
-        for batch in batches:
-            answers = await asyncio.gather(*(service.confirm(**payment(**each)) for each in batch))  # type: ignore[arg-type]
-            for each, new in zip(batch, answers, strict=True):
-                key = (each["tx"], each["provider_key"])
-                assert new == (key not in accepted)
-                accepted.setdefault(key, each["amount_subunit"])
-        audit = await service.audit()
-        assert audit.sound
-        assert audit.payments == audit.ledger_transactions == len(accepted)
-        total = await database.read(lambda connection: debits(connection, service))
-        assert total >= sum(accepted.values())
-        await service.stop()
-        await database.close()
+    database = open_database(url, "solarium", inline=True)
+    service = make_service(database, ManualClock(0), SeededEntropy(1), FakePartners())
+    await service.start()
+    await service.register_accounts([account(), account("2"), account("3", price_per_day_subunit=7)])
+    for batch in batches:
+        answers = await asyncio.gather(*(service.confirm(**payment(**each)) for each in batch))  # type: ignore[arg-type]
+        for each, new in zip(batch, answers, strict=True):
+            key = (each["tx"], each["provider_key"])
+            assert new == (key not in accepted)
+            accepted.setdefault(key, each["amount_subunit"])
+    audit = await service.audit()
+    assert audit.sound
+    assert audit.payments == audit.ledger_transactions == len(accepted)
+    total = await database.read(lambda connection: debits(connection, service))
+    assert total >= sum(accepted.values())
+    await service.stop()
+    await database.close()
 
 
 def debits(connection: Connection, service: Solarium) -> int:
@@ -53,10 +51,17 @@ def debits(connection: Connection, service: Solarium) -> int:
     return connection.execute(select(func.coalesce(func.sum(entries.c.debit_subunit), 0))).scalar_one()
 
 
-@settings(max_examples=25)
-@given(st.lists(st.lists(payments, max_size=8), max_size=5))
-def test_any_sequence_of_confirms_keeps_invariant_1(batches: list[list[dict[str, Any]]]) -> None:
-    asyncio.run(confirm_all(batches))
+def test_any_sequence_of_confirms_keeps_invariant_1(
+    new_database_url: NewDatabase, database_kind: str
+) -> None:
+    @settings(max_examples=examples(database_kind, 25))
+    @given(st.lists(st.lists(payments, max_size=8), max_size=5))
+    def is_kept(batches: list[list[dict[str, Any]]]) -> None:
+        url = new_database_url()
+        asyncio.run(confirm_all(url, batches))
+        new_database_url.drop(url)
+
+    is_kept()
 
 
 async def test_duplicates_within_a_batch_are_told_from_the_first(service: Solarium) -> None:
@@ -109,9 +114,7 @@ async def test_registering_again_changes_nothing(service: Solarium) -> None:
     assert (await service.audit()).days_sold == 5
 
 
-async def test_the_data_survive_a_restart(
-    service: Solarium, database: Database, clock: ManualClock, tmp_path: Path
-) -> None:
+async def test_the_data_survive_a_restart(service: Solarium, database: Database, clock: ManualClock) -> None:
     assert await service.confirm(**payment())  # type: ignore[arg-type]
     await service.stop()
     again = make_service(database, clock, SeededEntropy(2), FakePartners())

@@ -1,0 +1,176 @@
+"""PostgreSQL as a Database: asyncpg underneath, a schema for each service, any number of copies of a service.
+
+    write   READ COMMITTED: a statement sees what others committed before it, and a row that it locks is read
+            anew. What collided with another transaction is run again, up to TRIES times in all.
+    read    REPEATABLE READ READ ONLY: all statements of one `work` see one snapshot
+    alter   one connection of its own without a time limit, one copy at a time
+
+A server that goes away fails what runs with Unavailable; the pool connects again by itself.
+"""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection, bindparam, event, exc, make_url, pool, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from backend.kit.database import Kinds, OutboxSignal, Work
+from backend.kit.errors import Unavailable
+
+T = TypeVar("T")
+
+POOL = 8  # connections a process and service; batches need one, readers the rest
+POOL_WAIT_S = 10.0  # for a free one: by then the caller's own time-out is near
+CONNECT_S = 5.0
+COMMAND_S = 30.0  # ours take milliseconds; a server that is gone without a word, for ever
+TRIES = 5  # copies that stood in each other's way have let go by then
+AGAIN_S = 0.01  # before the second try; twice as long before each further one
+
+# SQLSTATE classes: connection, no entry, no such database, resources, operator (shutdown, starting up)
+AWAY = ("08", "28", "3D", "53", "57")
+COLLISIONS = frozenset(
+    (
+        "40001",  # serialization failure
+        "40P01",  # deadlock
+        "0A000",  # asyncpg: another copy's migration changed a table under a prepared statement
+    )
+)
+TAKEN = "23505"  # a unique violation: perhaps another copy was faster, and the next try sees its row
+OTHERS = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+    " AND application_name = current_setting('application_name') AND pid NOT IN :own)"
+).bindparams(bindparam("own", expanding=True))
+
+
+class PostgresDatabase(OutboxSignal):
+    """See the module. The schema is created if it is missing."""
+
+    def __init__(self, url: str, schema: str):
+        super().__init__()
+        self._schema = schema
+        self._engine = self._connecting(url, pool_size=POOL, max_overflow=0, pool_timeout=POOL_WAIT_S)
+        self._reading = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        self._altering = self._connecting(url, poolclass=pool.NullPool, command_s=None)
+        self._own: set[int] = set()
+        self._ready = False
+        self._running: set[asyncio.Task[Any]] = set()
+        for engine in (self._engine, self._altering):
+            event.listen(engine.sync_engine, "connect", self._connected)
+
+    async def write(self, work: Work[T]) -> T:
+        """See `Database.write`."""
+        return await self._run(self._engine, work)
+
+    async def alter(self, work: Work[T]) -> T:
+        """See `Database.alter`."""
+
+        def alone(connection: Connection) -> T:
+            self._lock_schema(connection)
+            return work(connection)
+
+        return await self._run(self._altering, alone)
+
+    async def read(self, work: Work[T]) -> T:
+        """See `Database.read`."""
+        with _away_is_unavailable():
+            await self._ensure_schema()
+            async with self._reading.connect() as connection:
+                return await connection.run_sync(work)
+
+    def is_alone(self, connection: Connection) -> bool:
+        """See `Database.is_alone`: a copy that lives has a connection, one that was killed has none."""
+        return not connection.execute(OTHERS, {"own": sorted(self._own)}).scalar_one()
+
+    async def close(self) -> None:
+        """See `Database.close`."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for engine in (self._engine, self._altering):
+            await engine.dispose()
+
+    async def _run(self, engine: AsyncEngine, work: Work[T]) -> T:
+        task = asyncio.create_task(self._transact(engine, work), name=f"{self._schema}-write")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await self.told(task)
+
+    async def _transact(self, engine: AsyncEngine, work: Work[T]) -> tuple[T, Kinds]:
+        with _away_is_unavailable():
+            await self._ensure_schema()
+            for number in range(1, TRIES):
+                try:
+                    async with engine.begin() as connection:
+                        return await connection.run_sync(self.marking, work)
+                except exc.DBAPIError as error:
+                    if _state(error) not in (*COLLISIONS, TAKEN):
+                        raise
+                    structlog.get_logger().info(
+                        "database.again", schema=self._schema, sqlstate=_state(error), tries=number
+                    )
+                await asyncio.sleep(AGAIN_S * 2 ** (number - 1))
+            async with engine.begin() as connection:
+                return await connection.run_sync(self.marking, work)
+
+    async def _ensure_schema(self) -> None:
+        if not self._ready:
+            async with self._altering.begin() as connection:
+                await connection.run_sync(self._create_schema)
+            self._ready = True
+
+    def _create_schema(self, connection: Connection) -> None:
+        """A role that may not create schemas can be given one."""
+        there = text("SELECT to_regnamespace(quote_ident(:name)) IS NOT NULL")
+        if not connection.execute(there, {"name": self._schema}).scalar_one():
+            self._lock_schema(connection)
+            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"'))
+
+    def _lock_schema(self, connection: Connection) -> None:
+        """Let one transaction at a time change the schema, of copies that start together."""
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"payg:{self._schema}"}
+        )
+
+    def _connecting(self, url: str, *, command_s: float | None = COMMAND_S, **options: Any) -> AsyncEngine:
+        return create_async_engine(
+            make_url(url).set(drivername="postgresql+asyncpg"),
+            hide_parameters=True,
+            connect_args={
+                "timeout": CONNECT_S,
+                "command_timeout": command_s,
+                "server_settings": {"search_path": self._schema, "application_name": f"payg:{self._schema}"},
+            },
+            **options,
+        )
+
+    def _connected(self, connection: DBAPIConnection, _record: object) -> None:
+        """A number is kept when its connection closes: the server may list it for a moment still."""
+        self._own.add(getattr(connection, "driver_connection").get_server_pid())  # noqa: B009 - the adapter's own
+
+
+@contextmanager
+def _away_is_unavailable() -> Generator[None]:
+    try:
+        yield
+    except (exc.SQLAlchemyError, OSError) as error:  # OSError: no server there, or it does not answer
+        if not _is_away(error):
+            raise
+        structlog.get_logger().warning(
+            "database.away", error=type(getattr(error, "orig", error)).__name__, sqlstate=_state(error)
+        )
+        raise Unavailable("the database is busy or away; try again", retry_after_s=1) from error
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether it is the database that fails, and not what it was asked."""
+    if isinstance(error, exc.DBAPIError):
+        return error.connection_invalidated or _state(error).startswith(AWAY) or _state(error) in COLLISIONS
+    return isinstance(error, OSError | exc.TimeoutError)  # exc.TimeoutError: no free connection in the pool
+
+
+def _state(error: Exception) -> str:
+    return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")

