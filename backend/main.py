@@ -21,7 +21,7 @@ from backend.data_dir import DataDir, DataDirError
 from backend.hub.routes import make_app as hub_app
 from backend.hub.service import Partners as HubPartners
 from backend.kit import collector, logs, master
-from backend.kit.database import Database, DatabaseUrlError, open_database
+from backend.kit.database import Database, DatabaseUrlError, open_database, takes_copies, why_away
 from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
@@ -89,13 +89,15 @@ def run(service: str, *, port: int, data_dir: Path, database_url: str | None) ->
         settings = read_settings(ServeSettings)
         logs.configure(as_json=settings.log_json)
         tls = settings.tls(settings.host)
-        folder = DataDir(data_dir, (service,), SystemEntropy())
         url = database_url or f"sqlite:///{data_dir}"
+        folder = DataDir(data_dir, () if takes_copies(url) else (service,), SystemEntropy())
         return uvloop.run(_serve(_Serving(service, port, url, settings, tls), folder))
     except (DataDirError, CannotStart) as error:
         print(f"payg: {error}", file=sys.stderr)
-    except (DatabaseUrlError, Unavailable) as error:
+    except DatabaseUrlError as error:
         print(f"payg: --database-url: {error}", file=sys.stderr)
+    except Unavailable as error:
+        print(f"payg: --database-url: no database answers there: {why_away(error)}", file=sys.stderr)
     except OSError as error:
         print(f"payg: --port {port} can't be had ({error.strerror}); name another (0: any)", file=sys.stderr)
     return 2

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from backend.data_dir import DataDir, DataDirError, write_private
 from backend.kit import collector, logs
-from backend.kit.database import DatabaseUrlError, open_database
+from backend.kit.database import DatabaseUrlError, open_database, why_away
 from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
@@ -61,8 +61,10 @@ def run(options: SandboxOptions) -> int:
         return uvloop.run(_serve(options, hooks, folder, settings, tls=tls))
     except (OptionError, DataDirError, CannotStart) as error:
         print(f"payg: {error}", file=sys.stderr)
-    except (DatabaseUrlError, Unavailable) as error:
+    except DatabaseUrlError as error:
         print(f"payg: --database-url: {error}", file=sys.stderr)
+    except Unavailable as error:
+        print(f"payg: --database-url: no database answers there: {why_away(error)}", file=sys.stderr)
     except OSError as error:
         print(
             f"payg: --port {options.port} can't be had ({error.strerror}); name another (0: any)",

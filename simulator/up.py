@@ -13,7 +13,7 @@ import uvloop
 
 from backend.data_dir import DataDir, DataDirError, write_private
 from backend.kit import collector, logs, master
-from backend.kit.database import Database, DatabaseUrlError, open_database
+from backend.kit.database import Database, DatabaseUrlError, open_database, why_away
 from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
@@ -59,8 +59,10 @@ def run(options: UpOptions) -> int:
             return uvloop.run(_run(options, settings, data_dir, ports))
     except (DataDirError, PortError, CannotStart) as error:
         print(f"payg: {error}", file=sys.stderr)
-    except (DatabaseUrlError, Unavailable) as error:
+    except DatabaseUrlError as error:
         print(f"payg: --database-url: {error}", file=sys.stderr)
+    except Unavailable as error:
+        print(f"payg: --database-url: no database answers there: {why_away(error)}", file=sys.stderr)
     return 2
 
 

@@ -14,6 +14,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,7 @@ from backend.kit.migrations import migrate
 
 SERVICES = ("solarium", "momo", "mese", "mega", "moto", "m2m", "hub")
 # Tests of behaviour do not need what they wrote after the machine lost its power.
+_numbers = count(1)  # of databases, in this process
 HASTY = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 
 
@@ -59,7 +61,6 @@ class Databases:
 
     def __init__(self, url: str):
         self._url = make_url(url)
-        self._made = 0
         self._template: str | None = None
 
     def create(self, *, empty: bool = False) -> str:
@@ -82,8 +83,7 @@ class Databases:
             self._execute(f'DROP DATABASE "{self._template}" WITH (FORCE)')
 
     def _create(self, how: str) -> str:
-        self._made += 1
-        name = f"payg_test_{os.getpid()}_{self._made}"
+        name = f"payg_test_{os.getpid()}_{next(_numbers)}"
         self._execute(f'CREATE DATABASE "{name}" {how}')
         return self._url.set(database=name).render_as_string(hide_password=False)
 

@@ -80,6 +80,18 @@ class Database(Protocol):
         ...
 
 
+def why_away(error: Unavailable) -> str:
+    """What the driver said, for the person who starts a process. No parameter and no password is in it."""
+    cause = error.__cause__
+    said = getattr(cause, "orig", None) or cause
+    return str(said) or type(said).__name__
+
+
+def takes_copies(url: str) -> bool:
+    """Whether several copies of a service may work on the database at `url`."""
+    return not url.startswith("sqlite")
+
+
 KNOWN_URLS = "use sqlite:///FOLDER or postgresql://USER@HOST/DATABASE"
 
 

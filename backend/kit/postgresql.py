@@ -62,6 +62,7 @@ class PostgresDatabase(OutboxSignal):
         self._running: set[asyncio.Task[Any]] = set()
         for engine in (self._engine, self._altering):
             event.listen(engine.sync_engine, "connect", self._connected)
+        event.listen(self._engine.sync_engine, "checkout", _usable)
 
     async def write(self, work: Work[T]) -> T:
         """See `Database.write`."""
@@ -150,6 +151,12 @@ class PostgresDatabase(OutboxSignal):
     def _connected(self, connection: DBAPIConnection, _record: object) -> None:
         """A number is kept when its connection closes: the server may list it for a moment still."""
         self._own.add(getattr(connection, "driver_connection").get_server_pid())  # noqa: B009 - the adapter's own
+
+
+def _usable(connection: DBAPIConnection, _record: object, _proxy: object) -> None:
+    """A server that went away has closed its connections: the pool makes new ones before anybody fails."""
+    if getattr(connection, "driver_connection").is_closed():  # noqa: B009 - the adapter's own
+        raise exc.InvalidatePoolError
 
 
 @contextmanager

@@ -257,8 +257,8 @@ class CommandMachine(RuleBasedStateMachine):
                 tuple(row)
                 for row in connection.exec_driver_sql(
                     "SELECT c.id, c.state, c.callback_url, c.callback_delivered_at_ms, c.sent_at_ms, "
-                    "(SELECT count(*) FROM outbox o WHERE o.kind = 'callback' AND o.key = c.id) "
-                    "FROM commands c"
+                    "(SELECT count(*) FROM outbox o"
+                    " WHERE o.kind = 'callback' AND o.key = CAST(c.id AS TEXT)) FROM commands c"
                 ).all()
             ]
 
