@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection
 
-from backend.kit.database import Database, lock_schema
+from backend.kit.database import Database
 from backend.kit.errors import CannotStart
 from backend.kit.runtime import Entropy
 from backend.kit.vault import NONCE, derived
@@ -50,7 +50,6 @@ async def root_key(database: Database, service: str, master_key: bytes, entropy:
     """The root key of a service's database, made at its first start. CannotStart: another master's."""
 
     def find(connection: Connection) -> bytes:
-        lock_schema(connection, service)
         if not sa.inspect(connection).has_table(_TABLE.name):
             is_new = not sa.inspect(connection).has_table("api_keys")
             _TABLE.create(connection)
@@ -60,7 +59,7 @@ async def root_key(database: Database, service: str, master_key: bytes, entropy:
             return root
         return _open(connection, service, master_key)
 
-    return await database.write(find)
+    return await database.alter(find)
 
 
 async def add_master(
