@@ -4,6 +4,7 @@ import secrets
 import time
 import uuid
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -49,7 +50,13 @@ def uuid4(entropy: Entropy) -> str:
 
 def iso(at_ms: int) -> str:
     """UTC, ISO 8601 with `Z`, whole seconds: "2025-12-01T10:30:00Z" (resolutions 5)."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _iso(at_ms // 1000)
+
+
+@lru_cache(1024)
+def _iso(at_s: int) -> str:
+    """Remembered: the rows of a batch are of the same few seconds."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_iso(text: str) -> int:

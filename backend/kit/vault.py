@@ -34,7 +34,7 @@ class Vault:
 
     def fingerprint(self, value: str) -> str:
         """A keyed SHA-256: enough for random 128-bit passwords. Any header value has one."""
-        return hmac.new(self.pepper, value.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+        return hmac.digest(self.pepper, value.encode("utf-8", "surrogateescape"), "sha256").hex()
 
 
 def derived(key: bytes, label: str) -> bytes:

@@ -11,6 +11,7 @@
 events.py says it to the ops topics, billing.py to Solarium; the bridge publishes what comes back.
 """
 
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -32,6 +33,7 @@ from backend.m2m.uplink import Arrival, Numbered
 from protocols.magicbox import wire
 
 OPS = "ops"  # outbox kind: an event for the feed, of a frame that did not come through the bridge
+WRONG_LOGIN = "wrong_login"  # a refusal: the frame was not even looked at
 MAX_RESPONSE = 200  # characters of a device's answer that are kept
 
 Waiting = dict[str, list[CommandRow]]  # open commands by serial, oldest first
@@ -56,10 +58,14 @@ class IngestAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """(serial, frame) pairs that came together: from the bridge, or one frame or report over HTTP."""
+    """(serial, frame) pairs that came together: from the bridge, or one frame or report over HTTP.
+
+    login: the fingerprint of the password that came with it; None: who sent it was known before.
+    """
 
     uplinks: tuple[tuple[str, bytes | Report], ...]
     over_http: bool = False
+    login: str | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -91,7 +97,7 @@ class Ingest:
         waiting = self._store.open_commands(connection, devices)
         opened = [
             [
-                self._open(devices.get(serial), content, delivery.over_http)
+                self._open(devices.get(serial), content, delivery)
                 if isinstance(content, bytes)
                 else self._read(connection, devices[serial], content, waiting)
                 for serial, content in delivery.uplinks
@@ -116,8 +122,10 @@ class Ingest:
             self.counters["stored"] += answer.stored
             self.counters["duplicates"] += answer.duplicates
 
-    def _open(self, device: Device | None, frame: bytes, over_http: bool) -> Arrival | str:
+    def _open(self, device: Device | None, frame: bytes, delivery: Delivery) -> Arrival | str:
         """The frame, its sequence taken; or why it is refused."""
+        if delivery.login is not None and not is_login(device, delivery.login):
+            return WRONG_LOGIN
         try:
             link = None if device is None else self._links.of(device)
         except InternalError:
@@ -125,7 +133,7 @@ class Ingest:
         if device is None or link is None:
             return "unknown_device"
         try:
-            return uplink.open_frame(device, link, frame, over_http=over_http)
+            return uplink.open_frame(device, link, frame, over_http=delivery.over_http)
         except wire.WireError as error:
             return error.reason
 
@@ -300,6 +308,12 @@ class Ingest:
         if replied:
             self._store.outbox.cancel(connection, SMS, [str(key) for key in sorted(replied)])
         self._store.outbox.put(connection, changes.outgoing, now_ms)
+
+
+def is_login(device: Device | None, fingerprint: str) -> bool:
+    """Whether the fingerprint is that of the device's password. A device without one has no login."""
+    stored = None if device is None else device.password_fingerprint
+    return hmac.compare_digest(fingerprint, stored or "")
 
 
 def _row(serial: str, entry: Numbered, now_ms: int) -> RecordRow:

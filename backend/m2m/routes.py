@@ -85,19 +85,23 @@ async def _ping(_request: web.Request) -> web.Response:
 
 def _log(service: M2mService) -> Handler:
     async def log(request: web.Request) -> web.Response:
-        serial = await _device(service, request)
+        login = _login(request)
         body = await request.read()
-        if request.content_type == LINES:
-            if len(body) > lines.MAX_BODY:
-                raise TooLarge(f"a check-in has at most {lines.MAX_BODY} bytes")
-            return web.Response(
-                body=await service.log_lines(serial, body), content_type=LINES, charset="utf-8"
-            )
-        if request.content_type != FRAME:
-            raise UnsupportedMediaType(f"Send one MagicBox frame as {FRAME}, or text lines as {LINES}")
-        if len(body) > MAX_FRAME:
+        if request.content_type == FRAME and len(body) <= MAX_FRAME:
+            down = await service.log(*login, body)
+            if down is None:
+                raise LoginRequired("wrong login")
+            return web.Response(body=down, content_type=FRAME)
+        serial = await service.verify_login(*login)
+        if serial is None:
+            raise LoginRequired("wrong login")
+        if request.content_type == FRAME:
             raise TooLarge(f"a frame has at most {MAX_FRAME} bytes")
-        return web.Response(body=await service.log(serial, body), content_type=FRAME)
+        if request.content_type != LINES:
+            raise UnsupportedMediaType(f"Send one MagicBox frame as {FRAME}, or text lines as {LINES}")
+        if len(body) > lines.MAX_BODY:
+            raise TooLarge(f"a check-in has at most {lines.MAX_BODY} bytes")
+        return web.Response(body=await service.log_lines(serial, body), content_type=LINES, charset="utf-8")
 
     return log
 
@@ -167,7 +171,8 @@ async def _read(request: web.Request) -> CommandRequest:
     return await read_json(request, CommandRequest)
 
 
-async def _device(service: M2mService, request: web.Request) -> str:
+def _login(request: web.Request) -> tuple[str, str]:
+    """User name and password of a device's Basic auth."""
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     try:
         username, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
@@ -175,7 +180,4 @@ async def _device(service: M2mService, request: web.Request) -> str:
         raise LoginRequired("no login") from None
     if scheme.lower() != "basic" or not colon:
         raise LoginRequired("no login")
-    serial = await service.verify_login(username, password)
-    if serial is None:
-        raise LoginRequired("wrong login")
-    return serial
+    return username, password

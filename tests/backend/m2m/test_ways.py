@@ -10,6 +10,8 @@ from backend.m2m.service import M2mService
 from simulator.clock import ManualClock
 
 SERIAL = "SCBLNX/A/BT/240300126005"
+LOGIN = "SCBLNX%2FA%2FBT%2F240300126005"
+PASSWORD = "device-password"
 MODEM = "256772100999"
 ALL = Viewer("tester", ())
 DEVICE = {
@@ -70,11 +72,11 @@ async def test_checklist_77_a_device_that_is_away_gets_it_when_it_comes_online(
 
 
 async def test_checklist_77_by_the_answer_to_a_check_in_over_http(service: M2mService, device) -> None:
-    device.receive(await service.log(SERIAL, device.frame(device.status())))
+    device.receive(await service.log(LOGIN, PASSWORD, device.frame(device.status())))
     await lease(service)
     await create(service)
     assert await lease(service) == []
-    device.receive(await service.log(SERIAL, device.frame(device.status())))
+    device.receive(await service.log(LOGIN, PASSWORD, device.frame(device.status())))
     assert device.executed == [1]
     assert (await service.lifecycle.get(1, ALL)).sent_by == "http"
 
@@ -93,8 +95,8 @@ async def test_checklist_77_by_sms_to_a_silent_device(
     view = await service.lifecycle.get(1, ALL)
     assert (view.status, view.sent_by) == ("sent", "sms")
     clock.advance(31)
-    device.receive(await service.log(SERIAL, device.frame(device.status())))
-    await service.log(SERIAL, device.frame())
+    device.receive(await service.log(LOGIN, PASSWORD, device.frame(device.status())))
+    await service.log(LOGIN, PASSWORD, device.frame())
     assert (await service.lifecycle.get(1, ALL)).status == "replied"
     await settled(service, clock, 600)
     assert len(phone.sent) == 1
