@@ -125,6 +125,7 @@ class Solarium:
             database,
             Confirmations(store=store, clock=clock, entropy=entropy).decide,
             max_batch=config.max_batch,
+            overlapping=True,
         )
         self._orders = orders
         self._replies = WriteBatch(database, store.replied)

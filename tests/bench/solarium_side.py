@@ -48,7 +48,7 @@ async def start(database: Database, bench: str, mode: str) -> Running:
             callback_secret=bytes(32),
             max_batch=1 if mode == SINGLE else MAX_BATCH,
         ),
-        partners=Partners(tokens=silent, commands=silent, sms=silent),  # type: ignore[arg-type]
+        partners=Partners(tokens=silent, commands=silent, sms=silent, devices=silent),  # type: ignore[arg-type]
     )
     if mode == ORDINARY:
         one_by_one = OneByOne(service)

@@ -122,6 +122,46 @@ async def test_reads_that_wait_together_share_a_snapshot_newer_than_they(databas
     assert (found[0], type(found[1]), found[2]) == (True, ValueError, False)
 
 
+class Gated:
+    """A database of several writers, whose transactions end when they are told to."""
+
+    exclusive = False
+
+    def __init__(self) -> None:
+        self.open: list[asyncio.Event] = []
+
+    async def write(self, work):
+        gate = asyncio.Event()
+        self.open.append(gate)
+        await gate.wait()
+        return work(None)
+
+
+@pytest.mark.parametrize(("overlapping", "sizes"), [(True, [2, 2, 1]), (False, [4, 1])])
+async def test_two_batches_overlap_where_there_are_several_writers(
+    overlapping: bool, sizes: list[int]
+) -> None:
+    database, batches = Gated(), []
+
+    def decide(_connection: Connection, requests: Sequence[int]) -> list[int]:
+        batches.append(list(requests))
+        return list(requests)
+
+    batch = WriteBatch(database, decide, max_batch=4, overlapping=overlapping)  # type: ignore[arg-type]
+    answers = [asyncio.create_task(batch.submit(number)) for number in range(5)]
+    for at_once in [2, 2, 1] if overlapping else [1, 1]:
+        async with asyncio.timeout(10):
+            while sum(not gate.is_set() for gate in database.open) < min(at_once, len(sizes) - len(batches)):
+                await asyncio.sleep(0)
+        assert sum(not gate.is_set() for gate in database.open) == at_once
+        next(gate for gate in database.open if not gate.is_set()).set()
+        wanted = len(batches) + 1
+        while len(batches) < wanted:
+            await asyncio.sleep(0)
+    assert await asyncio.gather(*answers) == list(range(5))
+    assert [len(each) for each in batches] == sizes
+
+
 async def test_a_batch_works_again_after_it_was_empty(database: Database) -> None:
     batch = WriteBatch(database, Words().decide)
     for word in ("a", "b", "c"):
