@@ -194,18 +194,18 @@ def _render_command(error: BackendError) -> web.Response:
             text = "Not found"
         case _:
             text = error.detail
-    return _headed(json_response(Refusal(text), status=error.status), error)
+    return json_response(Refusal(text), status=error.status)
 
 
 def _render_validation(error: BackendError) -> web.Response:
     named = ("API-KEY",) if isinstance(error, Unauthorized) else ("",)
     fields = error.fields or tuple((name, error.detail) for name in named)
     body = Errors([FieldError(name, why) for name, why in fields])
-    return _headed(json_response(body, status=error.status), error)
+    return json_response(body, status=error.status)
 
 
 def _render_empty(error: BackendError) -> web.Response:
-    return _headed(empty_response(error.status), error)
+    return empty_response(error.status)
 
 
 def _render_token(error: BackendError) -> web.Response:
@@ -217,7 +217,7 @@ def _render_token(error: BackendError) -> web.Response:
         code = "device_status_invalid" if is_reported else "device_ownership_validation_failed"
         details["reason"] = f"device_{reported}" if is_reported else "device_not_in_client_market"
         message = f"No tokens for this device: it is reported {reported}" if is_reported else _NOT_OWNED
-    return _headed(json_response(TokenError(code, message, details), status=error.status), error)
+    return json_response(TokenError(code, message, details), status=error.status)
 
 
 _NOT_OWNED = "API client is not authorized to generate tokens for this device"
@@ -227,9 +227,3 @@ _TOKEN_CODES = {
     422: "token_refused",
     429: "rate_limit_exceeded",
 }
-
-
-def _headed(response: web.Response, error: BackendError) -> web.Response:
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response

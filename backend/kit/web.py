@@ -52,7 +52,10 @@ def application(
 
     def rendered(request: web.Request, error: BackendError) -> web.Response:
         path = request.rel_url.path
-        return next((own for end, own in shaped if path.endswith(end)), default)(error)
+        response = next((own for end, own in shaped if path.endswith(end)), default)(error)
+        if error.retry_after_s is not None:
+            response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
 
     @web.middleware
     async def shell(

@@ -147,10 +147,7 @@ def _operations(routes: "_Routes") -> list[Operation]:
 def render(error: BackendError) -> web.Response:
     """The documented answer of an error."""
     answer = ErrorAnswer(error=error.code, message=error.detail, details=dict(error.fields))
-    response = json_response(answer, status=error.status)
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    return json_response(answer, status=error.status)
 
 
 class _Routes:

@@ -35,10 +35,7 @@ def make_app(sandbox: AfricasTalkingSandbox) -> web.Application:
 
 
 def _render(error: BackendError) -> web.Response:
-    response = web.Response(text=error.detail, status=error.status)
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    return web.Response(text=error.detail, status=error.status)
 
 
 class _Lost(BackendError):

@@ -98,10 +98,7 @@ def _render(error: BackendError) -> web.Response:
         missing = 400 <= error.status < 500
         error = AirtelError("ROUTER003" if missing else "ROUTER502", error.detail, status=error.status)
     body = {"status": _status(error.response_code, error.result_code, error.detail, success=False)}
-    response = json_response(body, status=error.status)
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    return json_response(body, status=error.status)
 
 
 def _status(response_code: str, result_code: str, message: str, *, success: bool) -> dict[str, object]:

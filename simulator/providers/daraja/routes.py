@@ -96,10 +96,7 @@ class _Routes:
             "errorCode": error.code,
             "errorMessage": error.detail,
         }
-        response = json_response(body, status=error.status)
-        if error.retry_after_s is not None:
-            response.headers["Retry-After"] = str(error.retry_after_s)
-        return response
+        return json_response(body, status=error.status)
 
     async def token(self, request: web.Request) -> web.Response:
         if request.query.get("grant_type") != "client_credentials":

@@ -76,10 +76,7 @@ def make_app(sandbox: EquitySandbox) -> web.Application:
 def _render(error: BackendError) -> web.Response:
     number = error.number if isinstance(error, JengaError) else error.status
     body = {"status": False, "code": number, "message": error.detail}
-    response = json_response(body, status=error.status)
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    return json_response(body, status=error.status)
 
 
 class _Routes:

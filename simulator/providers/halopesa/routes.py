@@ -49,10 +49,7 @@ def make_app(sandbox: HalopesaSandbox) -> web.Application:
 
 def _render(error: BackendError) -> web.Response:
     body = {"success": False, "message": error.detail, "statusCode": error.status}
-    response = json_response(body, status=error.status)
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    return json_response(body, status=error.status)
 
 
 class _Routes:

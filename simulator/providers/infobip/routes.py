@@ -120,7 +120,7 @@ def _render_v3(error: BackendError) -> web.Response:
         "violations": [{"property": name, "violation": why} for name, why in error.fields],
         "resources": [],
     }
-    return _headed(json_response(body, status=error.status), error)
+    return json_response(body, status=error.status)
 
 
 def _render_old(error: BackendError) -> web.Response:
@@ -128,13 +128,7 @@ def _render_old(error: BackendError) -> web.Response:
     if error.fields:
         exception["validationErrors"] = {name: [why] for name, why in error.fields}
     body = {"requestError": {"serviceException": exception}}
-    return _headed(json_response(body, status=error.status), error)
-
-
-def _headed(response: web.Response, error: BackendError) -> web.Response:
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    return json_response(body, status=error.status)
 
 
 class _Routes:

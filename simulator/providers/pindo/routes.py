@@ -59,10 +59,7 @@ def make_app(sandbox: PindoSandbox) -> web.Application:
 
 
 def _render(error: BackendError) -> web.Response:
-    response = json_response({"message": error.detail}, status=error.status)
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    return json_response({"message": error.detail}, status=error.status)
 
 
 class _Routes:

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from backend.kit.errors import BY_STATUS, BackendError, Conflict
+from backend.kit.errors import BY_STATUS, BackendError, Conflict, Unavailable
 from backend.kit.http import MAX_ANSWER, AiohttpClient, TimedOut, Unreachable, error_of
 from backend.kit.web import (
     MAX_BODY,
@@ -54,6 +54,10 @@ async def conflict(request: web.Request) -> web.Response:
     raise Conflict("there already")
 
 
+async def busy(request: web.Request) -> web.Response:
+    raise Unavailable("later", retry_after_s=7)
+
+
 async def defect(request: web.Request) -> web.Response:
     raise RuntimeError("secret detail")
 
@@ -77,7 +81,7 @@ def service() -> web.Application:
             web.get("/never", never),
             web.get("/conflict", conflict),
             web.get("/defect", defect),
-            web.get("/bare", conflict),
+            web.get("/bare", busy),
             web.get("/hang", hang),
         ],
         render=render,
@@ -215,7 +219,7 @@ async def test_a_client_that_goes_away_in_its_body_is_no_defect(http_client: Aio
 
 async def test_a_path_may_have_a_shape_of_its_own(http: TestClient) -> None:
     async with http.get("/bare") as answer:
-        assert (answer.status, await answer.read()) == (409, b"")
+        assert (answer.status, await answer.read(), answer.headers["Retry-After"]) == (503, b"", "7")
 
 
 async def test_the_client_gives_any_status_as_an_answer(http: TestClient, http_client: AiohttpClient) -> None:
