@@ -99,7 +99,9 @@ app.command()(reconcile)
 @app.command()
 def up(
     http_port: Port = 8080,
-    mqtt_port: Port = 1883,
+    mqtt_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="0: any free port; default: 1883, with TLS 8883.")
+    ] = None,
     ws_port: Port = 8083,
     data_dir: DataDirOption = DATA_DIR,
     database_url: Annotated[

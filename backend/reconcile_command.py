@@ -37,11 +37,10 @@ def run(
     chosen = day or _yesterday(clock)
 
     async def work() -> int:
-        http = AiohttpClient()
+        settings = read_settings(ServeSettings)
+        http = AiohttpClient(tls=settings.tls("localhost").client)
         try:
-            momo = find(
-                "momo", header="API-KEY", data_dir=data_dir, url=url, settings=read_settings(ServeSettings)
-            )
+            momo = find("momo", header="API-KEY", data_dir=data_dir, url=url, settings=settings)
             return await _all(http, momo, providers, chosen, settle=settle, stdout=stdout)
         finally:
             await http.close()

@@ -4,6 +4,7 @@ The meaning of what passes is in `core.py`, what it needs of services in `ports.
 """
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import Sequence
 
@@ -21,7 +22,7 @@ class Bridge:
     """Carries frames and events between an MQTT broker and the services.
 
     `client_id` is stable across restarts: by it the broker keeps what is not acknowledged. `counters` is
-    live.
+    live. `tls`: how to speak to a broker that does.
     """
 
     def __init__(
@@ -36,11 +37,14 @@ class Bridge:
         feeds: Sequence[Feed],
         log: FilteringBoundLogger,
         backoff: Backoff | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         backoff = backoff or Backoff()
         self._log = log
-        address = Address(host=host, port=port, username=username, password=password, client_id=client_id)
+        address = Address(
+            host=host, port=port, username=username, password=password, client_id=client_id, tls=tls
+        )
         self._link = MqttLink(address=address, backoff=backoff, counters=self.counters, log=log)
         self._uplink = UplinkPump(
             link=self._link, ingest=ingest, backoff=backoff, counters=self.counters, log=log

@@ -6,8 +6,9 @@ means something only on the connection that it came by. Next: `mqtt.py` opens on
 
 import asyncio
 import socket
+import ssl
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -49,6 +50,7 @@ class Address:
     username: str
     password: str = field(repr=False)
     client_id: str
+    tls: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +107,37 @@ async def _connect(address: Address) -> socket.socket:
         connecting.setblocking(False)
         connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(connecting, (address.host, address.port))
+        if address.tls is not None:
+            connecting = address.tls.wrap_socket(
+                connecting, server_hostname=address.host, do_handshake_on_connect=False
+            )
+            await _shake_hands(connecting)
     except BaseException:
         connecting.close()
         raise
     return connecting
+
+
+async def _shake_hands(secured: ssl.SSLSocket) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            return secured.do_handshake()
+        except ssl.SSLWantReadError:
+            await _ready(secured, loop.add_reader, loop.remove_reader)
+        except ssl.SSLWantWriteError:
+            await _ready(secured, loop.add_writer, loop.remove_writer)
+
+
+async def _ready(
+    secured: ssl.SSLSocket, add: Callable[..., None], remove: Callable[[ssl.SSLSocket], bool]
+) -> None:
+    is_ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    add(secured, lambda: is_ready.done() or is_ready.set_result(None))
+    try:
+        await is_ready
+    finally:
+        remove(secured)
 
 
 class Session:
@@ -267,7 +296,15 @@ class Session:
             before = self._handled
             self._paho.loop_read()
             if before == self._handled or self._reading is None or self._is_full():
-                return
+                break
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Come back for what TLS has decrypted already: the socket does not tell of it."""
+        if self._reading is None or self._is_full() or not isinstance(self._connected, ssl.SSLSocket):
+            return
+        if self._connected.pending():
+            self._loop.call_soon(self._read)
 
     def _is_full(self) -> bool:
         return len(self._waiting) >= _MAX_WAITING or self._waiting_bytes >= _MAX_WAITING_BYTES
@@ -275,6 +312,7 @@ class Session:
     def _resume_reading(self) -> None:
         if self._reading is not None and not self._is_full():
             self._loop.add_reader(self._reading, self._read)
+            self._read_on()
 
     def _look_after(self) -> None:
         self._paho.loop_misc()

@@ -1,5 +1,7 @@
 """Settings of edge/, from the environment (PAYG_...) or a .env file. The only place here that reads it."""
 
+from pathlib import Path
+
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -11,3 +13,4 @@ class RegistrySettings(BaseSettings):
 
     m2m_api_key: SecretStr | None = None
     moto_api_key: SecretStr | None = None
+    tls_ca: Path | None = None

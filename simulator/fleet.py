@@ -5,14 +5,16 @@ somebody has taken the device's memory away, and with it the tokens that it has 
 grants nothing before a sync.
 """
 
+import asyncio
 import random
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
 
 from backend.kit.runtime import Clock
-from edge.device import VirtualDevice
+from edge.device import Connect, VirtualDevice
 from firmware.config import Config
 from firmware.hal.unix import read_flash
 from firmware.state import State
@@ -37,6 +39,7 @@ class Fleet:
         status_interval_s: int,
         clock: Clock,
         rng: random.Random,
+        tls: ssl.SSLContext | None = None,
     ):
         self._folder = folder
         self._configs = {seed.serial: _config(seed, status_interval_s) for seed in seeds}
@@ -51,6 +54,7 @@ class Fleet:
                 may_provision=not self._marker(seed.serial).exists(),
                 wall=lambda: clock.now_ms() / 1000,
                 entropy=random.Random(rng.randrange(2**32)),  # noqa: S311 - weather and jitter of a simulation
+                connect=None if tls is None else _over(tls),
             )
             for seed in seeds
         }
@@ -102,6 +106,15 @@ class Fleet:
         for device in self._all.values():
             await device.stop()
         self.devices.clear()
+
+
+def _over(tls: ssl.SSLContext) -> Connect:
+    async def connect(
+        protocol_factory: Callable[[], asyncio.Protocol], host: str, port: int, /
+    ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
+        return await asyncio.get_running_loop().create_connection(protocol_factory, host, port, ssl=tls)
+
+    return connect
 
 
 def _config(seed: DeviceSeed, status_interval_s: int) -> Config:

@@ -17,8 +17,9 @@ from backend.kit.database import Database, DatabaseUrlError, open_database, why_
 from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
+from backend.kit.tls import Tls
 from backend.m2m.ports import SystemResolver
-from backend.settings import read_settings
+from backend.settings import ListenSettings, read_settings
 from simulator.alone import user_of
 from simulator.banner import banner
 from simulator.faults import Faults
@@ -29,6 +30,7 @@ from simulator.settings import UpSettings
 from simulator.world import World
 
 CREDENTIALS = "credentials.json"
+MQTT_PORT, MQTTS_PORT = 1883, 8883  # registered with IANA
 SERVICES = ("solarium", "momo", "mese", "mega", "moto", "m2m", "hub")
 
 
@@ -37,7 +39,7 @@ class UpOptions:
     """The options of the command line; port 0 means any free one."""
 
     http_port: int
-    mqtt_port: int
+    mqtt_port: int | None  # None: the usual one
     ws_port: int
     data_dir: Path
     database_url: str | None
@@ -51,12 +53,15 @@ def run(options: UpOptions) -> int:
     try:
         settings = read_settings(UpSettings)
         logs.configure(as_json=settings.log_json)
+        tls = read_settings(ListenSettings).tls(settings.host)
         users = ("up", *SERVICES, *(user_of(name) for name in SANDBOXES))
         data_dir = DataDir(options.data_dir, users, SystemEntropy())
         (data_dir.path / CREDENTIALS).unlink(missing_ok=True)
-        wanted = Wanted(options.http_port, options.mqtt_port, options.ws_port)
+        usual = MQTT_PORT if tls.server is None else MQTTS_PORT
+        mqtt_port = usual if options.mqtt_port is None else options.mqtt_port
+        wanted = Wanted(options.http_port, mqtt_port, options.ws_port)
         with claim(data_dir.path, settings.host, wanted) as ports:
-            return uvloop.run(_run(options, settings, data_dir, ports))
+            return uvloop.run(_run(options, settings, data_dir, ports, tls=tls))
     except (DataDirError, PortError, CannotStart) as error:
         print(f"payg: {error}", file=sys.stderr)
     except DatabaseUrlError as error:
@@ -66,7 +71,7 @@ def run(options: UpOptions) -> int:
     return 2
 
 
-async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, ports: Ports) -> int:
+async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, ports: Ports, *, tls: Tls) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -79,7 +84,7 @@ async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, port
         for database in databases.values():
             await database.close()
         raise
-    http = AiohttpClient()
+    http = AiohttpClient(tls=tls.client)
     world = World(
         data_dir=data_dir,
         open_database=lambda name: databases.get(name) or open_database(url, name),
@@ -90,6 +95,7 @@ async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, port
         seed=options.seed,
         settings=settings,
         ports=ports,
+        tls=tls,
         faults=Faults(die_at=settings.die_at, steps_file=settings.steps_file),
         clock=SystemClock(),
         entropy=SystemEntropy(),

@@ -21,6 +21,7 @@ from backend.hub.service import Partners as HubPartners
 from backend.kit.database import Database
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
+from backend.kit.tls import Tls
 from backend.kit.web import MAX_BODY
 from backend.m2m.partner import Partner as M2mPartner
 from backend.m2m.ports import Resolver
@@ -69,6 +70,7 @@ class World:
         seed: int,
         settings: UpSettings,
         ports: Ports,
+        tls: Tls,
         faults: Faults,
         clock: Clock,
         entropy: Entropy,
@@ -76,12 +78,14 @@ class World:
         self._data_dir = data_dir
         self._settings = settings
         self._ports = ports
+        self._tls = tls
+        brokers_tls = None if tls.server is None else tls.client
         self._databases: dict[str, Database] = {}
         self._open_database = open_database
         self._root_keys = root_keys
         self._http = http
         self._resolver = resolver
-        self._base = f"http://{ports.host}:{ports.http}"
+        self._base = f"{tls.http}://{ports.host}:{ports.http}"
         self._seeds = device_seeds(devices, bytes.fromhex(data_dir.secret("devices", 32)))
         self._log = structlog.get_logger()
         self._diary = Diary(data_dir.path)
@@ -93,6 +97,7 @@ class World:
             host=ports.host,
             mqtt_port=ports.mqtt,
             ws_port=ports.ws,
+            tls=tls.server,
         )
         self.bridge = Bridge(
             host=ports.host,
@@ -103,6 +108,7 @@ class World:
             ingest=faults.tap(self.m2m, "ingest"),
             feeds=[faults.tap(self.m2m.feed, "m2m_feed"), faults.tap(self.solarium.feed, "payment_feed")],
             log=self._log,
+            tls=brokers_tls,
         )
         self.fleet = Fleet(
             seeds=self._seeds,
@@ -112,6 +118,7 @@ class World:
             status_interval_s=settings.status_interval_s,
             clock=clock,
             rng=random.Random(seed),  # noqa: S311 - weather and jitter of a simulation
+            tls=brokers_tls,
         )
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=HTTP_GRACE_S)
 
@@ -122,10 +129,10 @@ class World:
         await self._install()
         if self._ports.last_http not in (0, self._ports.http):
             await self.m2m.move_callbacks(
-                f"http://{self._ports.host}:{self._ports.last_http}/", f"{self._base}/"
+                f"{self._tls.http}://{self._ports.host}:{self._ports.last_http}/", f"{self._base}/"
             )
         await self._runner.setup()
-        await web.SockSite(self._runner, self._ports.http_socket).start()
+        await web.SockSite(self._runner, self._ports.http_socket, ssl_context=self._tls.server).start()
         for sandbox in self._sandboxes.values():  # what they owe is told once: when we listen
             await sandbox.service.start()
         await self.broker.start()
@@ -169,6 +176,8 @@ class World:
         """What credentials.json holds: addresses and development secrets."""
         return {
             "http": self._base,
+            "tls": self._tls.server is not None,
+            "ca": None if self._tls.ca is None else str(self._tls.ca),
             "mqtt": {
                 "host": self._ports.host,
                 "port": self._ports.mqtt,

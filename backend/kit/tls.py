@@ -13,10 +13,11 @@ from backend.kit.errors import CannotStart
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What a process listens with and what it connects with. `server` None: without TLS."""
+    """What a process listens with (None: no TLS) and connects with; `ca`: its private authorities' file."""
 
     server: ssl.SSLContext | None
     client: ssl.SSLContext
+    ca: Path | None = None
 
     @property
     def http(self) -> str:
@@ -37,7 +38,7 @@ def prepare(host: str, *, certificate: Path | None, key: Path | None, ca: Path |
             "or PAYG_TLS_IN_FRONT=true where a proxy in front speaks it"
         )
     server = None if certificate is None or key is None else _server(certificate, key)
-    return Tls(server, _client(ca))
+    return Tls(server, _client(ca), None if ca is None else ca.absolute())
 
 
 def is_loopback(host: str) -> bool:

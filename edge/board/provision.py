@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -99,12 +100,13 @@ def settings_for(credentials: dict[str, object] | None, file: Path | None) -> di
     found: dict[str, object] = {}
     if credentials is not None:
         mqtt = cast("dict[str, object]", credentials["mqtt"])
-        host, _, port = str(credentials["http"]).removeprefix("http://").rpartition(":")
-        found = {
-            "host": mqtt["host"],
-            "port": mqtt["port"],
-            "http": {"host": host, "port": int(port), "prefix": "/m2m"},
-        }
+        http = urlsplit(str(credentials["http"]))
+        place: dict[str, object] = {"host": http.hostname, "port": http.port, "prefix": "/m2m"}
+        found = {"host": mqtt["host"], "port": mqtt["port"], "http": place}
+        if credentials.get("tls"):
+            found["tls"] = place["tls"] = True
+            if credentials.get("ca"):
+                found["ca"] = Path(str(credentials["ca"])).read_text(encoding="ascii")
     if file is not None:
         found |= _read_settings(file)
     return found or None

@@ -4,6 +4,7 @@ Registering the same values again changes nothing, so a provisioning that was in
 """
 
 import json
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -32,6 +33,7 @@ class Registry:
 
     m2m: Service
     moto: Service
+    ca: Path | None = None  # of a private authority
 
     async def register(self, identity: dict[str, object], market: str) -> None:
         """Register a device with both services. BoardError when one refuses or does not answer."""
@@ -40,7 +42,11 @@ class Registry:
         login |= {name: identity[name] for name in ("link_key", "password")}
         token = {"serial": serial, "market": market, "sequence": 0}
         token |= {name: identity[name] for name in ("family", "secret")}
-        async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+        tls = ssl.create_default_context()
+        if self.ca is not None:
+            tls.load_verify_locations(self.ca)
+        connector = aiohttp.TCPConnector(ssl=tls)
+        async with aiohttp.ClientSession(connector=connector, timeout=TIMEOUT) as session:
             await _post(session, f"{self.m2m.url}/v1/devices", {"X-API-Key": self.m2m.key}, login)
             await _post(session, f"{self.moto.url}/api/v1/devices", {"API-KEY": self.moto.key}, token)
 
@@ -50,6 +56,7 @@ def from_environment(m2m_url: str, moto_url: str, settings: RegistrySettings) ->
     return Registry(
         _service(m2m_url, settings.m2m_api_key, "PAYG_M2M_API_KEY"),
         _service(moto_url, settings.moto_api_key, "PAYG_MOTO_API_KEY"),
+        settings.tls_ca,
     )
 
 
@@ -57,7 +64,12 @@ def of_up(credentials: dict[str, object]) -> Registry:
     """The services of a running `payg up`."""
     http = str(credentials["http"])
     keys = {name: cast("dict[str, str]", credentials[name])["api_key"] for name in ("m2m", "moto")}
-    return Registry(Service(f"{http}/m2m", keys["m2m"]), Service(f"{http}/moto", keys["moto"]))
+    ca = credentials.get("ca")
+    return Registry(
+        Service(f"{http}/m2m", keys["m2m"]),
+        Service(f"{http}/moto", keys["moto"]),
+        None if ca is None else Path(str(ca)),
+    )
 
 
 def read_credentials(data_dir: Path) -> dict[str, object] | None:

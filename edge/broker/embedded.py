@@ -9,6 +9,7 @@ Fit for development and some 300 devices (spec/mqtt.md says why).
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -59,7 +60,8 @@ class _Connection:
 class EmbeddedBroker:
     """An MQTT 3.1.1 broker in this process, over TCP and over WebSocket (subprotocol mqtt).
 
-    Port 0 means any free one. `counters` says what was denied, broken or dropped.
+    Port 0 means any free one. With `tls` both listeners speak it. `counters` says what was denied, broken or
+    dropped.
     """
 
     def __init__(
@@ -70,10 +72,12 @@ class EmbeddedBroker:
         host: str = "127.0.0.1",
         mqtt_port: int = 0,
         ws_port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._logins = logins
         self._log = log
         self._host = host
+        self._tls = tls
         self._wanted = BrokerPorts(mqtt_port, ws_port)
         self._connections: set[_Connection] = set()
         self._stream_tasks: set[asyncio.Task[None]] = set()
@@ -93,7 +97,12 @@ class EmbeddedBroker:
         await self._engine.start()
         try:
             self._tcp = await asyncio.start_server(
-                self._accept_stream, self._host, self._wanted.mqtt_port, backlog=_BACKLOG
+                self._accept_stream,
+                self._host,
+                self._wanted.mqtt_port,
+                backlog=_BACKLOG,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else _CONNECT_TIMEOUT_S,
             )
             self._ws = await serve(
                 self._accept_websocket,
@@ -105,6 +114,7 @@ class EmbeddedBroker:
                 close_timeout=1,
                 max_size=MAX_PACKET_BYTES,
                 backlog=_BACKLOG,
+                ssl=self._tls,
                 logger=_silent_logger(),
             )
         except OSError:

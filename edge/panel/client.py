@@ -1,6 +1,7 @@
 """The panel's client, behind `payg device type` and `payg device show`."""
 
 import json
+import ssl
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote
@@ -28,7 +29,7 @@ async def type_keys(data_dir: Path, serial: str, keys: str) -> dict[str, object]
 async def _call(data_dir: Path, method: str, serial: str, keys: str | None) -> dict[str, object]:
     if not serial:
         raise PanelError("the serial is empty: give one of credentials.json")
-    base, api_key = _credentials(data_dir)
+    base, api_key, tls = _credentials(data_dir)
     path = f"{base}/panel/devices/{quote(serial, safe='', errors='replace')}"
     if keys is not None:
         path += "/keypad"
@@ -37,7 +38,7 @@ async def _call(data_dir: Path, method: str, serial: str, keys: str | None) -> d
         async with (
             aiohttp.ClientSession(timeout=TIMEOUT) as session,
             session.request(
-                method, URL(path, encoded=True), headers={"X-API-Key": api_key}, data=body
+                method, URL(path, encoded=True), headers={"X-API-Key": api_key}, data=body, ssl=tls
             ) as answer,
         ):
             body = await answer.read()
@@ -60,12 +61,15 @@ def _object(body: bytes) -> dict[str, object] | None:
     return cast("dict[str, object]", content) if isinstance(content, dict) else None
 
 
-def _credentials(data_dir: Path) -> tuple[str, str]:
+def _credentials(data_dir: Path) -> tuple[str, str, ssl.SSLContext]:
     file = data_dir / "credentials.json"
     try:
         content = json.loads(file.read_text())
-        return str(content["http"]), str(content["panel"]["api_key"])
+        tls = ssl.create_default_context()
+        if content.get("ca"):
+            tls.load_verify_locations(content["ca"])
+        return str(content["http"]), str(content["panel"]["api_key"]), tls
     except FileNotFoundError:
         raise PanelError(f"{file} is missing: start `payg up` first, or name its --data-dir") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise PanelError(f"{file} can't be read; start `payg up` again") from error

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -94,7 +95,7 @@ class Up:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
                 session.request(
-                    method, URL(self.credentials["http"] + path, encoded=True), **kwargs
+                    method, URL(self.credentials["http"] + path, encoded=True), ssl=self.tls, **kwargs
                 ) as answer,
             ):
                 return answer.status, await answer.text()
@@ -161,6 +162,11 @@ class Up:
             while len(texts := await self.inbox(msisdn)) < number:
                 await asyncio.sleep(0.05)
             return texts
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """Trusts the private authority of its settings, if there is one."""
+        return ssl.create_default_context(cafile=self.credentials["ca"])
 
     @property
     def panel_key(self) -> dict[str, str]:
