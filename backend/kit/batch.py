@@ -116,7 +116,7 @@ class WriteBatch(_Batch[Request, Answer]):
         max_waiting: int = MAX_WAITING,
         overlapping: bool = False,
     ):
-        at_once = OVERLAPPING if overlapping and not database.exclusive else 1
+        at_once = OVERLAPPING if overlapping and not database.one_writer else 1
         super().__init__(
             database.write,
             decide,

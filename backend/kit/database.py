@@ -55,6 +55,8 @@ class Database(Protocol):
     the database decides; its listeners hear of it in either case.
     """
 
+    one_writer: bool  # transactions that write go one by one
+
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction and commit it."""
         ...
@@ -157,6 +159,8 @@ class OutboxSignal:
 
 class SqliteDatabase(OutboxSignal):
     """See the module. The file is created if it is missing."""
+
+    one_writer = True
 
     def __init__(self, path: Path, *, inline: bool = False):
         super().__init__()

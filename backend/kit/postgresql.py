@@ -49,6 +49,8 @@ OTHERS = text(
 class PostgresDatabase(OutboxSignal):
     """See the module. The schema is created if it is missing."""
 
+    one_writer = False
+
     def __init__(self, url: str, schema: str):
         super().__init__()
         self._schema = schema

@@ -125,7 +125,7 @@ async def test_reads_that_wait_together_share_a_snapshot_newer_than_they(databas
 class Gated:
     """A database of several writers, whose transactions end when they are told to."""
 
-    exclusive = False
+    one_writer = False
 
     def __init__(self) -> None:
         self.open: list[asyncio.Event] = []
