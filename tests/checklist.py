@@ -8,7 +8,6 @@ LAST = 122
 WITHOUT_TEST: dict[int, str] = {
     20: "environment: the provider's own SMS to its customer; ours has the token",
     48: "environment: addresses, certificate and machinery of the probed host",
-    104: "optional: allow-lists of API keys are not here yet",
     106: "environment: 99.9 % a year is a property of an installation, not of a run",
     110: "later issue: dashboards and collectors; every service logs JSON lines and masks secrets now",
     117: "operations: where copies are kept; that a killed process loses nothing is invariant 7's test",

@@ -115,7 +115,9 @@ async def test_a_database_that_is_away_costs_no_known_key(database: Database, ta
     assert keys.client_of("good") is not None
 
 
-async def test_a_key_is_good_from_its_networks_only(database: Database, table: KeyTable) -> None:
+async def test_checklist_104_a_key_is_good_from_its_networks_only(
+    database: Database, table: KeyTable
+) -> None:
     await database.write(
         lambda c: table.install(c, "k", "momo", [], START_MS, allowed=["10.1.0.0/16", "2001:db8::/32"])
     )
