@@ -15,7 +15,7 @@ from backend.mese.store import Session
 
 FOLLOW_UP = "follow_up"
 AGAIN_S = 10.0  # between two looks at a payment that is not settled
-LOST_S = 60.0  # after which a request to the gateway, which answers within 10 s, has arrived or never will
+LOST_S = 20.0  # twice what a request to the gateway may take: it has arrived by then, or never will
 
 
 def follow_up(session: Session, now_ms: int) -> Outgoing:

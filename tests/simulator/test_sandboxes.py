@@ -98,6 +98,23 @@ async def test_a_sandbox_alone_takes_its_credentials(served, name):
     assert (await client.request(method, path, **request)).status in (400, 401, 423)
 
 
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("daraja", {"consumer_key", "consumer_secret", "passkey", "short_code"}),
+        ("mtn", {"api_user", "api_key", "subscription_key", "target_environment"}),
+        ("airtel", {"client_id", "client_secret"}),
+        ("equity", {"api_key", "merchant_code", "consumer_secret"}),
+        ("halopesa", {"client_id", "client_secret"}),
+        ("infobip", {"api_key"}),
+        ("africastalking", {"username", "api_key"}),
+        ("pindo", {"token"}),
+    ],
+)
+def test_credentials_stand_under_the_providers_own_names(bench, name, names):
+    assert names <= set(build_sandbox(name, bench).credentials)
+
+
 async def test_every_markets_mtn_user_is_named(served):
     sandbox, client = await served("mtn")
     for target in ("mtnuganda", "mtnrwanda"):

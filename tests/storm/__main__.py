@@ -1,7 +1,7 @@
 """The second half of `make soak`: a storm of STORM_PAYMENTS (10,000) payments; its seed is printed.
 
 STORM_SEED repeats the chances of an earlier run, STORM_PER_S is how many payments begin a second,
-STORM_DATABASE_URL is a PostgreSQL server instead of SQLite. Exit code 1 when anything is wrong.
+STORM_ENGINE=postgresql has a server of its own instead of SQLite. Exit code 1 when anything is wrong.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.storm.storm import Weather, run
+from tests.storm.storm import Weather, engine, run
 
 PAYMENTS = int(os.environ.get("STORM_PAYMENTS", "10000"))
 SEED = int(os.environ.get("STORM_SEED") or int.from_bytes(os.urandom(3), "big"))
@@ -24,15 +24,13 @@ async def main() -> int:
         devices=min(120, max(20, PAYMENTS // 10)),
         per_s=float(os.environ.get("STORM_PER_S", "12")),
         kill_every_s=float(os.environ.get("STORM_KILL_EVERY_S", "10")),
+        status_interval_s=6,
         calm_s=600.0,
     )
     print(f"storm of {PAYMENTS} payments, STORM_SEED={SEED}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        report = await run(
-            Path(os.environ.get("STORM_DIR", folder)),
-            weather,
-            database_url=os.environ.get("STORM_DATABASE_URL"),
-        )
+    async with engine(os.environ.get("STORM_ENGINE", "sqlite")) as url:
+        with tempfile.TemporaryDirectory() as folder:
+            report = await run(Path(os.environ.get("STORM_DIR", folder)), weather, database_url=url)
     print(report, flush=True)
     return 0 if report.sound else 1
 

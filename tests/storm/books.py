@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from backend import build
 from backend.build import Site as Workplace
 from backend.data_dir import DataDir
+from backend.kit import master
 from backend.kit.database import Database, open_database
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
@@ -21,6 +22,8 @@ from backend.m2m.ports import SystemResolver
 from backend.m2m.service import M2mService
 from backend.mega.client import MegaClient
 from backend.mega.service import MegaService
+from backend.mese.followup import FOLLOW_UP
+from backend.mese.languages import LANGUAGES
 from backend.momo.service import MomoService
 from backend.moto.client import MotoClient
 from backend.moto.service import MotoService
@@ -32,6 +35,8 @@ from simulator.invariants import Lamp, Picture
 from simulator.providers.mishaps import Mishaps
 
 TARGETS = {"mtnuganda": "ug_mtn_mobilemoney", "mtnrwanda": "rw_mtn_mobilemoney"}
+BOOKS = ("solarium", "momo", "mega", "m2m", "moto")
+PENDING = tuple(language.texts["pending"] for language in LANGUAGES.values())
 Money = tuple[str, str, int, str]
 
 
@@ -72,12 +77,15 @@ async def open_books(
             databases[name] = open_database(database_url, name)
         return databases[name]
 
+    key = master.master_key_of(data_dir.secret("master_key"))
+    roots = {name: await master.root_key(database(name), name, key, SystemEntropy()) for name in BOOKS}
     workplace = Workplace(
         clock=SystemClock(),
         entropy=SystemEntropy(),
         http=http,
         resolver=SystemResolver(),
         database=database,
+        root_key=roots.__getitem__,
         secret=data_dir.secret,
         rsa_key=data_dir.rsa_key,
         url_of=url_of,
@@ -95,9 +103,11 @@ def _books(site: Workplace, database: Callable[[str], Database]) -> Books:
         return site.secret(f"{name}_api_key")
 
     sms = MegaClient(http=site.http, base_url=site.url_of("mega"), api_key=key("mega"))
+    m2m = M2mClient(http=site.http, base_url=site.url_of("m2m"), api_key=key("m2m"))
     partners = Partners(
         tokens=MotoClient(http=site.http, base_url=site.url_of("moto"), api_key=key("moto")),
-        commands=M2mClient(http=site.http, base_url=site.url_of("m2m"), api_key=key("m2m")),
+        devices=m2m,
+        commands=m2m,
         sms=sms,
     )
     billing = SolariumClient(http=site.http, base_url=site.url_of("solarium"), api_key=key("solarium"))
@@ -182,7 +192,19 @@ async def wrongs(books: Books, seeds: Sequence[DeviceSeed]) -> list[str]:
     suspense = await books.number("solarium", "select count(*) from payments where account_id is null")
     if suspense:
         found.append(f"{suspense} payments in suspense")
-    return found + await _wrong_days(books, seeds)
+    return found + await _untold(books) + await _wrong_days(books, seeds)
+
+
+async def _untold(books: Books) -> list[str]:
+    """Who was told "pending" on the line has a payment in momo, or an SMS that there is none."""
+    keys = {key for (key,) in await books.rows("momo", "select idempotency_key from payments")}
+    told = {reference for (reference,) in await books.rows("mega", "select reference from messages")}
+    query = "select s.id, s.payment_key, h.answer from sessions s join hops h on h.session_id = s.id"
+    return [
+        f"session {session} hears nothing of its payment"
+        for session, key, answer in await books.rows("mese", query)
+        if str(answer).endswith(PENDING) and key not in keys and f"{FOLLOW_UP}:{session}" not in told
+    ]
 
 
 async def _wrong_days(books: Books, seeds: Sequence[DeviceSeed]) -> list[str]:
@@ -190,8 +212,8 @@ async def _wrong_days(books: Books, seeds: Sequence[DeviceSeed]) -> list[str]:
     paid = dict(
         await books.rows(
             "solarium",
-            "select a.reference, sum(p.amount_subunit) from payments p join accounts a on a.id = p.account_id"
-            " group by a.reference",
+            "select a.reference, cast(sum(p.amount_subunit) as bigint) from payments p"
+            " join accounts a on a.id = p.account_id group by a.reference",
         )
     )
     balances = dict(await books.rows("solarium", "select reference, balance_subunit from accounts"))

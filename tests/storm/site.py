@@ -14,7 +14,7 @@ from pathlib import Path
 PAYG = Path(sys.executable).with_name("payg")
 SERVICES = ("solarium", "momo", "mese", "mega", "moto", "m2m")
 SANDBOXES = ("mtn", "africastalking")
-START_S = 60.0
+START_S = 300.0  # two seconds of work; a machine may have much else to do
 STOP_S = 10.0
 LISTENS = " listens on "
 

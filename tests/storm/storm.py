@@ -14,6 +14,7 @@ from firmware.config import PREPAID_S
 from simulator.development import device_seeds
 from simulator.invariants import Verdict, judge
 from simulator.providers.mishaps import Mishaps
+from tests.bench.processes import postgresql
 from tests.storm import books
 from tests.storm.books import Books, open_books
 from tests.storm.customers import Customers
@@ -107,6 +108,16 @@ class Report:
             *(f"    {each[:500]}" for each in broken[:20]),
         ]
         return "\n".join(lines)
+
+
+@asynccontextmanager
+async def engine(name: str) -> AsyncIterator[str | None]:
+    """The URL of a database on a PostgreSQL server of its own, or None: SQLite in the folder."""
+    if name == "sqlite":
+        yield None
+        return
+    with postgresql() as server:
+        yield await server.create("storm")
 
 
 async def run(folder: Path, weather: Weather, *, database_url: str | None = None) -> Report:
