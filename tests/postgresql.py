@@ -41,6 +41,11 @@ class Server:
                 self._server.psql(f"ALTER SYSTEM SET {setting}")
             self._server.psql("SELECT pg_reload_conf()")
 
+    @property
+    def pid(self) -> int:
+        """Of its first process, the parent of all others."""
+        return self._server.get_pid()
+
     def kill(self) -> None:
         """As by a crash: every connection breaks, what is committed is recovered at the next `start`."""
         postmaster = self._server.get_postmaster_info().process

@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any, cast
 
 from backend.kit.database import open_database
 from tests.bench.bench import CONNECTIONS, MODE_NAMES, Bench, Side
-from tests.bench.processes import PostgresServer, cpu_s, databases, load, server
+from tests.bench.processes import Postgres, cpu_s, load, server
 
 TURNS = 3
 OTHER_SECONDS = 2.0
@@ -41,13 +40,13 @@ class Contestant:
         return statistics.median(turn[name] for turn in self.turns)
 
 
-def run(bench: Bench, postgres: PostgresServer, *, turns: int = TURNS) -> list[Contestant]:
+def run(bench: Bench, postgres: Postgres, *, turns: int = TURNS) -> list[Contestant]:
     """All modes on both databases; AssertionError if an answer was wrong or is not stored."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as servers:
         contestants: list[Contestant] = []
-        for name, new_url in databases(Path(folder), postgres).items():
+        for name in (SQLITE, POSTGRESQL):
             for mode in bench.modes:
-                url = new_url(f"{bench.stream}_{mode}")
+                url = f"sqlite:///{folder}/{mode}" if name == SQLITE else postgres.create()
                 pid, port = servers.enter_context(server(bench.name, url, mode))
                 contestants.append(Contestant(name, mode, url, pid, port))
         for turn in range(turns):
@@ -56,7 +55,7 @@ def run(bench: Bench, postgres: PostgresServer, *, turns: int = TURNS) -> list[C
         return contestants
 
 
-def _take_turn(bench: Bench, contestant: Contestant, turn: int, postgres: PostgresServer) -> None:
+def _take_turn(bench: Bench, contestant: Contestant, turn: int, postgres: Postgres) -> None:
     seconds = bench.seconds.get(contestant.mode, OTHER_SECONDS)
     pids = {"service_us": contestant.pid}
     if contestant.database == POSTGRESQL:  # SQLite's part is in the service

