@@ -12,7 +12,7 @@ from backend.kit.database import Database
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
-from backend.m2m.ports import Resolver
+from backend.m2m.ports import Counts, Resolver
 from backend.m2m.ports import Sms as DeviceSms
 from backend.m2m.service import M2mConfig, M2mService
 from backend.mega.delivery import CallbackConfig
@@ -73,8 +73,11 @@ def build_moto(site: Site) -> MotoService:
     return MotoService(database=site.database("moto"), clock=site.clock, entropy=site.entropy, config=config)
 
 
-def build_m2m(site: Site, sms: DeviceSms) -> M2mService:
-    """M2M reaches silent devices by `sms`; its callbacks may go to loopback in development."""
+def build_m2m(site: Site, sms: DeviceSms, counts: Counts) -> M2mService:
+    """M2M reaches silent devices by `sms`, and asks `counts` for the numbers of lost ones.
+
+    Its callbacks may go to loopback in development.
+    """
     return M2mService(
         database=site.database("m2m"),
         clock=site.clock,
@@ -88,6 +91,7 @@ def build_m2m(site: Site, sms: DeviceSms) -> M2mService:
         http=site.http,
         resolver=site.resolver,
         sms=sms,
+        counts=counts,
     )
 
 

@@ -173,7 +173,8 @@ def _build(service: str, site: Site) -> Served:
             return Served(moto, moto_app(moto, moto.keys), moto)
         case "m2m":
             sms = MegaClient(http=site.http, base_url=site.url_of("mega"), api_key=key("mega"))
-            m2m = build.build_m2m(site, sms)
+            counts = MotoClient(http=site.http, base_url=site.url_of("moto"), api_key=key("moto"))
+            m2m = build.build_m2m(site, sms, counts)
             return Served(m2m, m2m_app(m2m, m2m.keys), m2m)
         case "mega":
             mega = build.build_mega(site)

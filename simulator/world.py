@@ -234,7 +234,7 @@ class World:
 
         self.moto = build.build_moto(site("moto"))
         self.mega = build.build_mega(site("aggregator"))
-        self.m2m = build.build_m2m(site("callback"), faults.tap(self.mega, "device_sms"))
+        self.m2m = build.build_m2m(site("callback"), faults.tap(self.mega, "device_sms"), self.moto)
         self.solarium = build.build_solarium(
             site("solarium"),
             Partners(

@@ -59,7 +59,7 @@ class M2mClient:
         answer = await self._http.request(
             "POST",
             self._devices_url,
-            headers={"X-API-Key": self._api_key, "Content-Type": "application/json"},
+            headers={"X-API-Key": key_now(self._api_key), "Content-Type": "application/json"},
             body=msgspec.json.encode(body),
         )
         if answer.status in SAID:

@@ -5,12 +5,14 @@ import re
 import msgspec
 
 from backend.kit.feed import OpsEvent
+from backend.kit.outbox import Outgoing
 from backend.kit.runtime import iso
 from backend.m2m import schemas
 from backend.m2m.commands import REPLIED
 from backend.m2m.rows import CommandRow, Device
 from protocols.magicbox import wire
 
+OPS = "ops"  # outbox kind: an event for the feed, of a frame that did not come through the bridge
 NO_LIMIT = 0xFFFFFFFF
 _LONG_NUMBER = re.compile(r"\d[\d -]{7,}\d")  # what could be a token in free text
 
@@ -127,6 +129,12 @@ def command_event(
     return _event(device, "command", document)
 
 
+def recovery_event(device: Device, order: str, at: str) -> OpsEvent:
+    """Kind `event`: the device lost its store, and is ordered a SYNCIV or a SYNC."""
+    document = schemas.RecoveryEvent(serial=device.serial, market=device.market, at=at, order=order)
+    return _event(device, "event", document)
+
+
 def _event(device: Device, kind: str, document: msgspec.Struct) -> OpsEvent:
     return OpsEvent(device.serial, device.market, kind, msgspec.json.encode(document))
 
@@ -134,6 +142,20 @@ def _event(device: Device, kind: str, document: msgspec.Struct) -> OpsEvent:
 def credit_s(value: int) -> int | None:
     """The seconds of credit that a record names; None: there is no limit."""
     return None if value == NO_LIMIT else value
+
+
+def ops_row(event: OpsEvent, key: str) -> Outgoing:
+    """An event as a row for the feed."""
+    return Outgoing(
+        OPS,
+        key,
+        {
+            "serial": event.serial,
+            "market": event.market,
+            "kind": event.kind,
+            "document": event.payload.decode(),
+        },
+    )
 
 
 def _version(firmware: bytes) -> str:

@@ -16,7 +16,7 @@ from backend.kit.outbox import Leased
 from backend.kit.runtime import Clock
 from backend.m2m import downlink
 from backend.m2m.delivery import DOWN, MQTT
-from backend.m2m.ingest import OPS
+from backend.m2m.events import OPS
 from backend.m2m.links import Links
 from backend.m2m.store import Store
 

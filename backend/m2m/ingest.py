@@ -21,7 +21,7 @@ from backend.kit.errors import InternalError
 from backend.kit.feed import OpsEvent
 from backend.kit.outbox import Outgoing
 from backend.kit.runtime import Clock
-from backend.m2m import billing, callbacks, downlink, events, lines, uplink
+from backend.m2m import billing, callbacks, downlink, events, lines, recovery, uplink
 from backend.m2m.commands import CREATED, SENT, is_name
 from backend.m2m.delivery import DOWN, HTTP, MQTT, SMS
 from backend.m2m.lines import Report, Result
@@ -32,7 +32,6 @@ from backend.m2m.store import Store
 from backend.m2m.uplink import Arrival, Numbered
 from protocols.magicbox import wire
 
-OPS = "ops"  # outbox kind: an event for the feed, of a frame that did not come through the bridge
 WRONG_LOGIN = "wrong_login"  # a refusal: the frame was not even looked at
 MAX_RESPONSE = 200  # characters of a device's answer that are kept
 
@@ -109,6 +108,7 @@ class Ingest:
         new = self._keep_records(connection, arrivals, now_ms)
         changes = _Changes()
         self._follow(arrivals, new, waiting, changes, now_ms)
+        changes.outgoing += recovery.rows(arrivals, now_ms)
         answers = [[self._answer(entry, waiting, changes, now_ms) for entry in entries] for entries in opened]
         self._write(connection, changes, now_ms)
         self._store.save_devices(connection, list(touched.values()))
@@ -281,7 +281,10 @@ class Ingest:
 
     def _due(self, arrival: Arrival, waiting: Waiting, now_ms: int) -> list[CommandRow]:
         commands = waiting.get(arrival.device.serial, [])
-        if not arrival.fresh or not commands:
+        if not arrival.fresh:
+            is_lost = recovery.is_lost(arrival, now_ms)
+            commands = [command for command in commands if is_lost and command.name == recovery.SYNCIV]
+        if not commands:
             return []
         return downlink.due_commands(
             commands, now_ms=now_ms, resend_after_ms=self._resend_after_ms, arrival=arrival
@@ -342,20 +345,6 @@ def _way(arrival: Arrival) -> str:
 def _ops_rows(arrival: Arrival) -> list[Outgoing]:
     """What a check-in over HTTP says to the ops topics; each record is added once, so its number is a key."""
     return [
-        ops_row(event, f"{event.serial}/{arrival.added[0]}/{index}")
+        events.ops_row(event, f"{event.serial}/{arrival.added[0]}/{index}")
         for index, event in enumerate(arrival.events)
     ]
-
-
-def ops_row(event: OpsEvent, key: str) -> Outgoing:
-    """An event as a row for the feed."""
-    return Outgoing(
-        OPS,
-        key,
-        {
-            "serial": event.serial,
-            "market": event.market,
-            "kind": event.kind,
-            "document": event.payload.decode(),
-        },
-    )

@@ -20,7 +20,8 @@ from backend.kit.runtime import Clock, iso, parse_iso
 from backend.m2m import billing, callbacks, delivery, events
 from backend.m2m.commands import CANCELLED, EXPIRED, MAX_OPEN, OPEN, REPLIED, STATES
 from backend.m2m.delivery import DOWN, REPORTED, SMS
-from backend.m2m.ingest import MAX_RESPONSE, ops_row
+from backend.m2m.events import ops_row
+from backend.m2m.ingest import MAX_RESPONSE
 from backend.m2m.lifecycle_store import LifecycleStore, Viewer
 from backend.m2m.rows import CommandRow, Device
 from backend.m2m.schemas import (

@@ -23,6 +23,14 @@ class Sms(Protocol):
         ...
 
 
+class Counts(Protocol):
+    """Moto's registry."""
+
+    async def last_sequence(self, serial: str) -> int:
+        """The last sequence number (OpenPAYGO: count) that a device was given. NotFound: it is not known."""
+        ...
+
+
 class SystemResolver:
     """The operating system's resolver."""
 

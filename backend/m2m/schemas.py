@@ -216,6 +216,15 @@ class LogEvent(msgspec.Struct, frozen=True, tag="log", tag_field="type"):
     level_name: str
 
 
+class RecoveryEvent(msgspec.Struct, frozen=True, tag="recovery", tag_field="type"):
+    """A device lost its store; `order`: what m2m sends it by itself, synciv or sync; kind `event`."""
+
+    serial: str
+    market: str
+    at: str
+    order: str
+
+
 class GapEvent(msgspec.Struct, frozen=True, tag="gap", tag_field="type"):
     """Records that will never come; kind `event`."""
 

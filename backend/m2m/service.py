@@ -40,8 +40,11 @@ from backend.m2m.housekeeping import Housekeeping
 from backend.m2m.ingest import WRONG_LOGIN, Delivery, Ingest, IngestAnswer, is_login
 from backend.m2m.lifecycle import Lifecycle
 from backend.m2m.links import Links
-from backend.m2m.ports import Resolver, Sms
+from backend.m2m.ports import Counts, Resolver, Sms
 from backend.m2m.presence import Presence, StateReport
+from backend.m2m.recovery import KIND as RECOVER
+from backend.m2m.recovery import POLICY as RECOVERY_POLICY
+from backend.m2m.recovery import Recovery
 from backend.m2m.registry import Registration, Registry
 from backend.m2m.retention import Retention
 from backend.m2m.schemas import CommandRequest
@@ -80,6 +83,7 @@ class M2mService:
 
     keys: the api keys that make_app checks. feed: the bridge's way down. firmware: what `update` names.
     lifecycle: commands after their creation. history: what devices said. `sms` None: no command goes by SMS.
+    `counts` None: a device that lost its store waits for an operator's SYNC.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class M2mService:
         http: HttpClient,
         resolver: Resolver,
         sms: Sms | None = None,
+        counts: Counts | None = None,
     ):
         self._database = database
         self._clock = clock
@@ -117,7 +122,10 @@ class M2mService:
         self._states: WriteBatch[StateReport, list[OpsEvent]] = WriteBatch(
             database, Presence(store=self._store, clock=clock).decide
         )
-        self._dispatcher = self._dispatching(http, resolver, sms)
+        recovery = Recovery(
+            store=self._store, database=database, clock=clock, creations=creations, counts=counts
+        )
+        self._dispatcher = self._dispatching(http, resolver, sms, recovery)
         self.keys: ApiKeys = self._store.keys
         self.feed = DownFeed(store=self._store, links=links, database=database, clock=clock)
         self.firmware = FirmwareFiles(store=self._store, database=database, clock=clock)
@@ -136,8 +144,10 @@ class M2mService:
             ),
         )
 
-    def _dispatching(self, http: HttpClient, resolver: Resolver, sms: Sms | None) -> Dispatcher:
-        """What delivers callbacks, billing events and SMS."""
+    def _dispatching(
+        self, http: HttpClient, resolver: Resolver, sms: Sms | None, recovery: Recovery
+    ) -> Dispatcher:
+        """What delivers callbacks, billing events and SMS, and brings lost devices back."""
         config, store, database, clock = self._config, self._store, self._database, self._clock
         handlers: dict[str, Handler] = {
             callbacks.KIND: Callbacks(
@@ -148,7 +158,8 @@ class M2mService:
                 resolver=resolver,
                 secret=config.webhook_secret,
                 allowed_hosts=config.allowed_callback_hosts,
-            ).send
+            ).send,
+            RECOVER: recovery.order,
         }
         if config.billing_url is not None:
             handlers[billing.KIND] = BillingEvents(
@@ -166,6 +177,7 @@ class M2mService:
                 callbacks.KIND: callbacks.POLICY,
                 billing.KIND: billing.POLICY,
                 delivery.SMS: SMS_POLICY,
+                RECOVER: RECOVERY_POLICY,
             },
             service="m2m",
         )

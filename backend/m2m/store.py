@@ -131,6 +131,19 @@ class Store:
         """How many commands of each serial are open."""
         return dict(self._batch.count_open.read(connection, _keys(serials), tuple[str, int]))
 
+    def has_ordered(
+        self, connection: Connection, serial: str, name: str, *, client: str, since_ms: int
+    ) -> bool:
+        """Whether a client has ordered a command of that name since a time, whatever became of it."""
+        table = self.commands
+        found = select(table.c.id).where(
+            table.c.serial == serial,
+            table.c.name == name,
+            table.c.client == client,
+            table.c.created_at_ms > since_ms,
+        )
+        return connection.execute(found.limit(1)).first() is not None
+
     def mark_sent(self, connection: Connection, ids: Collection[int], now_ms: int, way: str) -> None:
         """Open commands go out now (again, perhaps), by `way` (delivery.py)."""
         if ids:

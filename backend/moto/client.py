@@ -1,13 +1,14 @@
 """`moto` over HTTP: the same `order` and `stateless` as the service's, with the same errors."""
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 import msgspec
 
 from backend.kit.errors import Forbidden, NotFound, Unavailable, Unprocessable
 from backend.kit.http import ApiKey, HttpAnswer, HttpClient, error_of, key_now
 from backend.kit.keys import MARKETS_HEADER
-from backend.moto.schemas import StatusAnswer, TokenAnswer
+from backend.moto.schemas import SequenceAnswer, StatusAnswer, TokenAnswer
 from backend.moto.service import Token
 
 STATEFUL = "/api/v1/tokens/generate"
@@ -96,6 +97,19 @@ class MotoClient:
         )
         if answer.status != 201:
             raise error_of(answer, "moto register")
+
+    async def last_sequence(self, serial: str) -> int:
+        """See MotoService.last_sequence."""
+        url = f"{self._base_url}{DEVICES}/{quote(serial, safe='')}/sequence"
+        answer = await self._http.request("GET", url, headers={"API-KEY": key_now(self._api_key)})
+        if answer.status == 404 and answer.body:
+            raise NotFound("device not found")
+        if answer.status != 200:
+            raise error_of(answer, "moto sequence")
+        try:
+            return msgspec.json.decode(answer.body, type=SequenceAnswer).last_sequence
+        except msgspec.DecodeError as error:
+            raise Unavailable("moto sequence: the answer has none") from error
 
 
 def _status(answer: HttpAnswer) -> str:

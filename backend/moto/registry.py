@@ -89,6 +89,15 @@ class Registry:
             last_sequence=_number_of(request.sequence, "sequence") or 0,
         )
 
+    async def last_sequence(self, serial: str, *, markets: Sequence[str] = ()) -> int:
+        """The last sequence number that was given to a device. DeviceNotFound; Forbidden as in `report`."""
+        found = await self._database.read(lambda c: self._store.find(c, serial) if is_name(serial) else None)
+        if found is None:
+            raise DeviceNotFound("device not found")
+        if markets and found.market not in markets:
+            raise Forbidden("not authorized")
+        return found.last_sequence
+
     async def report(self, serial: str, request: StateRequest, *, caller: Caller) -> str:
         """A device is stolen, lost, or active again; its state. Who said so is noted as an attempt is.
 

@@ -22,6 +22,7 @@ from backend.moto.schemas import (
     AttemptQuery,
     DeviceAnswer,
     DeviceRequest,
+    SequenceAnswer,
     StateAnswer,
     StateRequest,
     StatusAnswer,
@@ -75,6 +76,12 @@ def make_app(service: MotoService, keys: ApiKeys) -> web.Application:
         )
         return json_response(StateAnswer("ok", serial, reported))
 
+    async def sequence(request: web.Request) -> web.Response:
+        client = _client(request)
+        serial = request.match_info["serial"]
+        last = await service.registry.last_sequence(serial, markets=client.markets)
+        return json_response(SequenceAnswer("ok", serial, last))
+
     async def attempts(request: web.Request) -> web.Response:
         client = _client(request)
         device, before, limit = (request.query.get(name) for name in ("device", "before", "limit"))
@@ -94,7 +101,7 @@ def make_app(service: MotoService, keys: ApiKeys) -> web.Application:
 
     told = [
         *_token_operations(stateless=stateless(STATELESS), solarium=stateless(SOLARIUM), stateful=stateful),
-        *_operator_operations(devices=devices, state=state, attempts=attempts),
+        *_operator_operations(devices=devices, state=state, sequence=sequence, attempts=attempts),
     ]
     routes = documented(title="moto", about=__doc__, operations=told)
     return application(routes, render=render, service="moto", keys=keys)
@@ -129,7 +136,9 @@ def _token_operations(*, stateless: Handler, solarium: Handler, stateful: Handle
     ]
 
 
-def _operator_operations(*, devices: Handler, state: Handler, attempts: Handler) -> list[Operation]:
+def _operator_operations(
+    *, devices: Handler, state: Handler, sequence: Handler, attempts: Handler
+) -> list[Operation]:
     return [
         Operation(
             "POST",
@@ -147,6 +156,14 @@ def _operator_operations(*, devices: Handler, state: Handler, attempts: Handler)
             "Reports a device stolen, lost or active",
             request=StateRequest,
             answers={200: StateAnswer, 404: (StatusAnswer, None), **_REFUSED},
+            security=KEY,
+        ),
+        Operation(
+            "GET",
+            "/api/v1/devices/{serial}/sequence",
+            sequence,
+            "The last sequence number that a device was given",
+            answers={200: SequenceAnswer, 404: (StatusAnswer, None), **_REFUSED},
             security=KEY,
         ),
         Operation(

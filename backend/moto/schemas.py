@@ -51,6 +51,14 @@ class StateRequest(msgspec.Struct, frozen=True):
     state: object = None
 
 
+class SequenceAnswer(msgspec.Struct, frozen=True):
+    """GET /api/v1/devices/{serial}/sequence: the last sequence number (OpenPAYGO: count) that was given."""
+
+    status: str
+    serial: str
+    last_sequence: int
+
+
 class StateAnswer(msgspec.Struct, frozen=True):
     """A device's state from now on."""
 

@@ -145,6 +145,10 @@ class MotoService:
             last_sequence=last_sequence,
         )
 
+    async def last_sequence(self, serial: str) -> int:
+        """See Registry.last_sequence."""
+        return await self.registry.last_sequence(serial)
+
     async def generate_stateless(
         self, request: TokenRequest, *, client: str, markets: tuple[str, ...] = (), route: str = STATELESS
     ) -> TokenAnswer | None:

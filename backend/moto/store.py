@@ -145,6 +145,13 @@ class Store:
         rows = connection.execute(statement).all()
         return {row.serial: DeviceRow(*row) for row in rows}
 
+    def find(self, connection: Connection, serial: str) -> DeviceRow | None:
+        """One device, to read."""
+        table = self.devices
+        columns = [table.c[name] for name in DeviceRow.__dataclass_fields__]
+        row = connection.execute(select(*columns).where(table.c.serial == serial)).first()
+        return None if row is None else DeviceRow(*row)
+
     def owners(self, connection: Connection, serials: Collection[str]) -> dict[str, tuple[str, str]]:
         """(market, state) of the devices that are registered of `serials`, to read."""
         table = self.devices

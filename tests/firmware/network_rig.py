@@ -23,6 +23,7 @@ from structlog.testing import LogCapture
 
 from backend.kit.database import open_database
 from backend.kit.http import AiohttpClient
+from backend.m2m.ports import Counts
 from backend.m2m.routes import make_app
 from backend.m2m.schemas import CommandRequest
 from backend.m2m.service import M2mConfig, M2mService
@@ -76,7 +77,9 @@ class Service:
 
 
 @asynccontextmanager
-async def device_service(folder: Path, tls: ssl.SSLContext | None = None) -> AsyncIterator[Service]:
+async def device_service(
+    folder: Path, tls: ssl.SSLContext | None = None, *, counts: Counts | None = None
+) -> AsyncIterator[Service]:
     """The device service, with the device of this module registered."""
     database = open_database(f"sqlite:///{folder}", "m2m")
     client = AiohttpClient()
@@ -87,6 +90,7 @@ async def device_service(folder: Path, tls: ssl.SSLContext | None = None) -> Asy
         config=M2mConfig(master_key=bytes(32), webhook_secret=bytes(32)),
         http=client,
         resolver=NoResolver(),
+        counts=counts,
     )
     await m2m.start()
     await m2m.register(serial=SERIAL, market="UG", link_key_hex=LINK_KEY.hex(), password=PASSWORD)

@@ -103,19 +103,15 @@ def _books(site: Workplace, database: Callable[[str], Database]) -> Books:
         return site.secret(f"{name}_api_key")
 
     sms = MegaClient(http=site.http, base_url=site.url_of("mega"), api_key=key("mega"))
+    moto = MotoClient(http=site.http, base_url=site.url_of("moto"), api_key=key("moto"))
     m2m = M2mClient(http=site.http, base_url=site.url_of("m2m"), api_key=key("m2m"))
-    partners = Partners(
-        tokens=MotoClient(http=site.http, base_url=site.url_of("moto"), api_key=key("moto")),
-        devices=m2m,
-        commands=m2m,
-        sms=sms,
-    )
+    partners = Partners(tokens=moto, devices=m2m, commands=m2m, sms=sms)
     billing = SolariumClient(http=site.http, base_url=site.url_of("solarium"), api_key=key("solarium"))
     return Books(
         solarium=build.build_solarium(site, partners),
         momo=build.build_momo(site, billing),
         mega=build.build_mega(site),
-        m2m=build.build_m2m(site, sms),
+        m2m=build.build_m2m(site, sms, moto),
         moto=build.build_moto(site),
         database=database,
     )

@@ -5,6 +5,9 @@ import asyncio
 import pytest
 from aiohttp.test_utils import TestClient
 
+from backend.kit.errors import Forbidden, NotFound
+from backend.kit.http import AiohttpClient
+from backend.moto.client import MotoClient
 from backend.moto.service import MotoService
 
 PATH = "/api/v1/devices"
@@ -107,3 +110,21 @@ async def test_bad_requests_change_nothing(
     status, answer = await ask(http, request_body)
     assert (status, list(answer)) == (400, ["status"])
     assert (await service.audit()).devices == 2
+
+
+async def test_m2m_asks_for_the_last_number_of_a_device(
+    http: TestClient, service: MotoService, http_client: AiohttpClient
+) -> None:
+    def client(key: str) -> MotoClient:
+        return MotoClient(http=http_client, base_url=str(http.make_url("")), api_key=key)
+
+    assert (await ask(http, OPENPAYGO))[0] == 201
+    assert await client("moto-test-key").last_sequence("BOARD/2") == 20
+    given = await number(http, "BOARD/2")
+    assert await client("moto-test-key").last_sequence("BOARD/2") == given
+    with pytest.raises(NotFound):
+        await client("moto-test-key").last_sequence("BOARD/3")
+    await service.install_key(key="rwanda-key", client="rwanda", markets=["RW"])
+    for key in ("rwanda-key", "wrong"):
+        with pytest.raises(Forbidden):
+            await client(key).last_sequence("BOARD/2")
