@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +69,7 @@ class Report:
     answers: Mapping[str, int] = field(default_factory=dict[str, int])
     asked_again: int = 0
     kills: Mapping[str, int] = field(default_factory=dict[str, int])
+    lives: Sequence[tuple[float, str]] = ()  # after how many seconds which service was killed
     power_cuts: int = 0
     callbacks: Mapping[str, int] = field(default_factory=dict[str, int])
     sms: tuple[int, int] = (0, 0)
@@ -90,6 +91,10 @@ class Report:
             return ", ".join(f"{number} {name}" for name, number in sorted(counts.items())) or "none"
 
         broken = [*self.wrongs, *self.defects]
+        if not self.sound:
+            broken.append(
+                "killed: " + ", ".join(f"{name} at {after_s:.1f} s" for after_s, name in self.lives)
+            )
         lines = [
             f"storm of {self.weather.payments} payments, seed {self.weather.seed}, {self.database}, "
             f"{self.weather.devices} devices, {self.seconds:.0f} s, calm {self.calm_after_s:.0f} s later",
@@ -163,7 +168,7 @@ async def _storm(
         group.create_task(killer.run(paid))
         await customers.pay(weather.payments, per_s=weather.per_s)
         paid.set()
-    report.seconds = time.monotonic() - started
+    report.seconds, report.lives = time.monotonic() - started, killer.lives
 
 
 async def _calm(now: Books, weather: Weather, report: Report) -> None:
