@@ -17,7 +17,7 @@ from backend.kit.database import Database
 async def migrate(database: Database, service: str) -> None:
     """Bring `service`'s schema to its newest revision; one transaction, nothing done when it is there.
 
-    Copies that start together take turns.
+    Copies that start together take turns; within a process the caller sees to it, for Alembic's sake.
     """
 
     def upgrade(connection: Connection) -> None:
