@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 POOL = 8  # connections a process and service; batches need one, readers the rest
 POOL_WAIT_S = 10.0  # for a free one: by then the caller's own time-out is near
-CONNECT_S = 5.0
+CONNECT_S = 10.0
 COMMAND_S = 30.0  # ours take milliseconds; a server that is gone without a word, for ever
 TRIES = 5  # copies that stood in each other's way have let go by then
 AGAIN_S = 0.01  # before the second try; twice as long before each further one

@@ -268,7 +268,8 @@ class Solarium:
 
     async def command_replied(self, order_id: str, reply: CommandReply) -> None:
         """M2M says that the device has answered; the first time counts. NotFound: not an order of ours."""
-        order = await self._orders.stored.submit(order_id)
+        # PostgreSQL takes no NUL in text, not even to look for it.
+        order = await self._orders.stored.submit(order_id) if order_id.isprintable() else None
         if order is None:
             raise NotFound("no such order")
         if order.device != reply.identifier:
