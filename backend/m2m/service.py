@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import structlog
 
-from backend.kit.batch import WriteBatch
+from backend.kit.batch import MAX_BATCH, WriteBatch
 from backend.kit.database import Database
 from backend.kit.dispatcher import Dispatcher
 from backend.kit.errors import BackendError, BadRequest
@@ -65,6 +65,7 @@ class M2mConfig:
     order_client: under whose name `create` counts references. command_life_s: until a command expires, unless
     it says otherwise. retention_days: how long telemetry is kept. sms_after_s: how long a device with a modem
     is silent until a command goes by SMS. billing_url: Solarium's POST /api/m2m/events; None: none are sent.
+    max_batch: requests that are decided in one transaction.
     """
 
     master_key: bytes = field(repr=False)
@@ -76,6 +77,7 @@ class M2mConfig:
     retention_days: int = 90
     sms_after_s: float = 300.0
     billing_url: str | None = None
+    max_batch: int = MAX_BATCH
 
 
 class M2mService:
@@ -115,10 +117,14 @@ class M2mService:
             resend_after_s=config.resend_after_s,
             bills=config.billing_url is not None,
         )
-        self._frames: WriteBatch[Delivery, list[IngestAnswer]] = WriteBatch(database, self._ingest.decide)
+        self._frames: WriteBatch[Delivery, list[IngestAnswer]] = WriteBatch(
+            database, self._ingest.decide, max_batch=config.max_batch
+        )
         life_ms = int(config.command_life_s * 1000)
         creations = Creations(store=self._store, clock=clock, life_ms=life_ms, sms_after_ms=sms_after_ms)
-        self._creations: WriteBatch[Creation, Created | BackendError] = WriteBatch(database, creations.decide)
+        self._creations: WriteBatch[Creation, Created | BackendError] = WriteBatch(
+            database, creations.decide, max_batch=config.max_batch
+        )
         self._states: WriteBatch[StateReport, list[OpsEvent]] = WriteBatch(
             database, Presence(store=self._store, clock=clock).decide
         )

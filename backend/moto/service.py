@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from backend.kit.batch import WriteBatch
+from backend.kit.batch import MAX_BATCH, WriteBatch
 from backend.kit.database import Database
 from backend.kit.errors import BackendError, Unprocessable
 from backend.kit.keys import ApiKeys
@@ -43,10 +43,14 @@ from protocols.tokens import openpaygo
 
 @dataclass(frozen=True, slots=True)
 class MotoConfig:
-    """master_key: seals secrets at rest. order_client: under whose name `order` counts references."""
+    """master_key: seals secrets at rest. order_client: under whose name `order` counts references.
+
+    max_batch: requests that are decided in one transaction.
+    """
 
     master_key: bytes = field(repr=False)
     order_client: str = "solarium"
+    max_batch: int = MAX_BATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,12 @@ class MotoService:
         self._config = config
         self._vault = Vault(config.master_key, "moto", entropy)
         self._store = Store(self._vault.pepper)
-        self._batch: WriteBatch[_Stateful, _Answer] = WriteBatch(database, self._decide)
-        self._asked: WriteBatch[_Asked, BackendError | None] = WriteBatch(database, self._ask)
+        self._batch: WriteBatch[_Stateful, _Answer] = WriteBatch(
+            database, self._decide, max_batch=config.max_batch
+        )
+        self._asked: WriteBatch[_Asked, BackendError | None] = WriteBatch(
+            database, self._ask, max_batch=config.max_batch
+        )
         self._walker = Walker()
         self.keys: ApiKeys = self._store.keys
         self.registry = Registry(store=self._store, database=database, clock=clock, vault=self._vault)

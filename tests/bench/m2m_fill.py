@@ -10,7 +10,6 @@ from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.kit.vault import Vault
 from backend.m2m.commands import REPLIED, Wanted
 from backend.m2m.creation import Creation, Creations
-from backend.m2m.registry import new_device
 from backend.m2m.rows import RecordRow
 from backend.m2m.store import Store
 from protocols.magicbox import wire
@@ -29,7 +28,7 @@ async def fill(database: Database, *, master_key: bytes, devices: int, payments:
     creations = Creations(store=store, clock=clock, life_ms=LIFE_MS, sms_after_ms=None)
 
     def put_devices(connection: Connection) -> None:
-        store.add_devices(connection, [new_device(serial(number), "UG") for number in range(devices)])
+        store.add_devices(connection, {serial(number): "UG" for number in range(devices)})
 
     def put_commands(connection: Connection, numbers: Sequence[int]) -> None:
         creations.decide(connection, [_command(number, devices) for number in numbers])

@@ -1,6 +1,6 @@
 """The benches of services, by name, and their goals (issue 4)."""
 
-from tests.bench.bench import BATCH, ORDINARY, SINGLE, Bench
+from tests.bench.bench import BATCH, BRIDGE_FRAMES, ORDINARY, SINGLE, Bench
 
 BENCHES = {
     bench.name: bench
@@ -14,5 +14,15 @@ BENCHES = {
             modes=(BATCH, ORDINARY, SINGLE),
         ),
         Bench("validate_payment", service="solarium", goal_per_s=6000, seed="1000/s, 2 s"),
+        Bench("/m2m/command", service="m2m", goal_per_s=3000, seed="1000/s"),
+        Bench("/v1/log", service="m2m", goal_per_s=4000, seed="1000/s"),
+        Bench(
+            "bridge",
+            service="m2m",
+            goal_per_s=10_000,
+            seed="1000/s",
+            items=BRIDGE_FRAMES,
+        ),
+        Bench("stateless token", service="moto", goal_per_s=6000, seed="1000/s"),
     )
 }
