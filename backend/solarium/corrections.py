@@ -15,6 +15,7 @@ from backend.kit.database import Database
 from backend.kit.errors import BadRequest, Conflict, NotFound, Unprocessable
 from backend.kit.keys import Client
 from backend.kit.runtime import Clock, Entropy, iso
+from backend.solarium.actions_store import Action, note
 from backend.solarium.confirmations import order_days, payment_event
 from backend.solarium.ledger_store import (
     Correction,
@@ -132,6 +133,10 @@ class Corrections:
         if account.device:
             outgoing.append(payment_event(found, account, payment_id, days=posting.days, at=iso(now_ms)))
         self._store.outbox.put(connection, outgoing, now_ms)
+        action = Action(
+            "resolve", f"payment {payment_id}, account {account.id}", _market(found), wanted.reason
+        )
+        note(connection, self._store, by, action, now_ms)
         return CorrectionView(correction_id, payment_id, RESOLVED, posting.balance_subunit, posting.days)
 
     def _owner(self, connection: Connection, found: LedgerPayment, wanted: ResolutionRequest) -> Account:
@@ -165,6 +170,8 @@ class Corrections:
             raise Conflict("the payment was changed in this moment; look again")
         correction = Correction(REVERSAL, payment_id, by.name, reason, now_ms)
         correction_id = put_correction(connection, self._store, correction, found.currency, entries)
+        action = Action("reverse", f"payment {payment_id}", _market(found), reason)
+        note(connection, self._store, by, action, now_ms)
         return CorrectionView(correction_id, payment_id, REVERSED, balance, 0)
 
     def _visible(self, connection: Connection, payment_id: int, by: Client) -> LedgerPayment:

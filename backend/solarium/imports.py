@@ -14,7 +14,7 @@ What a device still needs of Moto and M2M is its state (registration.py).
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
 from sqlalchemy import Connection
@@ -24,6 +24,7 @@ from backend.kit.errors import BackendError
 from backend.kit.keys import Client
 from backend.kit.runtime import Clock
 from backend.solarium.accounts import account_row, business_row
+from backend.solarium.actions_store import Action, note
 from backend.solarium.operations import Operations, check_market
 from backend.solarium.operations_store import OperationsStore, Plan
 from backend.solarium.operator_schemas import AccountRequest, DeviceRequest, ImportReport, RowError
@@ -84,7 +85,7 @@ class Imports:
         def sheet() -> Sheet[AccountRequest]:
             return _Accounts(self._store, self._operations, self._clock, by)
 
-        return await self._import(content, sheet(), None if dry_run else sheet())
+        return await self._import(content, by, sheet(), None if dry_run else sheet())
 
     async def devices(self, content: bytes, by: Client, *, dry_run: bool) -> ImportReport:
         """Import a shipment: serials with their secrets, link keys and passwords."""
@@ -92,9 +93,11 @@ class Imports:
         def sheet() -> Sheet[DeviceRequest]:
             return _Devices(self._registration, by)
 
-        return await self._import(content, sheet(), None if dry_run else sheet())
+        return await self._import(content, by, sheet(), None if dry_run else sheet())
 
-    async def _import(self, content: bytes, judge: Sheet[T], writer: Sheet[T] | None) -> ImportReport:
+    async def _import(
+        self, content: bytes, by: Client, judge: Sheet[T], writer: Sheet[T] | None
+    ) -> ImportReport:
         """`writer` None: a dry run."""
         rows = unchanged = imported = 0
         errors: list[RowError] = []
@@ -116,8 +119,9 @@ class Imports:
 
             def run(connection: Connection, rows: Parsed[T] = chunk.rows) -> Judged[T]:
                 judged = writer.judge(connection, rows)
-                if not judged.errors:
+                if not judged.errors and judged.fresh:
                     writer.write(connection, judged.fresh)
+                    self._note(connection, by, judged.fresh)
                 return judged
 
             judged = await self._database.write(run)
@@ -126,6 +130,15 @@ class Imports:
             imported += len(judged.fresh)
             await asyncio.sleep(0)
         return ImportReport(False, rows, imported, [], unchanged)
+
+    def _note(self, connection: Connection, by: Client, fresh: Sequence[msgspec.Struct]) -> None:
+        """One row a market and chunk: a key of that market sees it."""
+        rows = cast("Sequence[AccountRequest | DeviceRequest]", fresh)
+        for market in sorted({row.market for row in rows}):
+            number = sum(row.market == market for row in rows)
+            kind = "accounts" if isinstance(rows[0], AccountRequest) else "devices"
+            action = Action(f"import_{kind}", f"{number} {kind}", market)
+            note(connection, self._store, by, action, self._clock.now_ms())
 
 
 class _Devices:

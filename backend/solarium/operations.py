@@ -18,6 +18,7 @@ from backend.kit.errors import BadRequest, Conflict, Forbidden, NotFound
 from backend.kit.keys import Client
 from backend.kit.runtime import Clock, Entropy, iso
 from backend.solarium.accounts import NewAccount, account_row, business_row
+from backend.solarium.actions_store import Action, actions, note
 from backend.solarium.confirmations import order_days
 from backend.solarium.customers_store import DAY_MS, paid_until_ms
 from backend.solarium.events_store import events_of
@@ -34,6 +35,8 @@ from backend.solarium.operator_schemas import (
     AccountPage,
     AccountRequest,
     AccountView,
+    ActionPage,
+    ActionView,
     DeviceCounts,
     DevicePage,
     DeviceView,
@@ -66,8 +69,13 @@ class Operations:
         if wanted.min_days > wanted.max_days:
             raise BadRequest("a plan's limits cross", fields=[("min_days", "is above max_days")])
         row = msgspec.structs.asdict(wanted)
-        if not await self._database.write(lambda connection: self._operations.put_plan(connection, row)):
-            raise Conflict("the market has a plan of that name")
+
+        def create(connection: Connection) -> None:
+            if not self._operations.put_plan(connection, row):
+                raise Conflict("the market has a plan of that name")
+            self._note(connection, by, Action("create_plan", wanted.name, wanted.market))
+
+        await self._database.write(create)
         return wanted
 
     async def plans(self, by: Client) -> PlanList:
@@ -90,7 +98,9 @@ class Operations:
             self._store.put_accounts(
                 connection, [business_row(account)], [account_row(account, self._clock.now_ms())]
             )
-            return _account_view(self._operations.accounts(connection, by.markets, equal=where)[0])
+            view = _account_view(self._operations.accounts(connection, by.markets, equal=where)[0])
+            self._note(connection, by, Action("create_account", f"account {view.id}", wanted.market))
+            return view
 
         return await self._database.write(create)
 
@@ -180,7 +190,9 @@ class Operations:
 
     # Pairing
 
-    async def pair(self, account_id: int, serial: str, by: Client) -> AccountView:
+    async def pair(
+        self, account_id: int, serial: str, by: Client, *, reason: str | None = None
+    ) -> AccountView:
         """Pair a device in stock with an account that has none. Conflict: it is not so."""
 
         def pair(connection: Connection) -> AccountView:
@@ -188,22 +200,28 @@ class Operations:
             if account.device:
                 raise Conflict("the account has a device; swap it")
             self._take(connection, account, serial)
+            subject = f"account {account_id}, device {serial}"
+            self._note(connection, by, Action("pair", subject, account.market, reason))
             return self._shown(connection, account_id, by)
 
         return await self._database.write(pair)
 
-    async def give_back(self, account_id: int, by: Client) -> AccountView:
+    async def give_back(self, account_id: int, by: Client, *, reason: str | None = None) -> AccountView:
         """End the pairing; the device is in stock again. The money that is left stays on the account."""
 
         def give_back(connection: Connection) -> AccountView:
             account = self._locked(connection, account_id, by)
             self._release(connection, account, to=IN_STOCK, ended_by="return")
             self._operations.give_device(connection, account_id, device="")
+            subject = f"account {account_id}, device {account.device}"
+            self._note(connection, by, Action("return", subject, account.market, reason))
             return self._shown(connection, account_id, by)
 
         return await self._database.write(give_back)
 
-    async def swap(self, account_id: int, serial: str, by: Client) -> AccountView:
+    async def swap(
+        self, account_id: int, serial: str, by: Client, *, reason: str | None = None
+    ) -> AccountView:
         """Pair another device with the account; the days that are left move to it."""
 
         def swap(connection: Connection) -> AccountView:
@@ -217,9 +235,33 @@ class Operations:
                 moved = (payment_id, account_id, serial, -(-left_ms // DAY_MS))  # a day begun counts
                 outgoing = order_days(connection, self._store, self._entropy, [moved], now_ms)
                 self._store.outbox.put(connection, outgoing, now_ms)
+            subject = f"account {account_id}, device {account.device} for {serial}"
+            self._note(connection, by, Action("swap", subject, account.market, reason))
             return self._shown(connection, account_id, by)
 
         return await self._database.write(swap)
+
+    async def journal(self, by: Client, *, before: int | None, limit: int) -> ActionPage:
+        """What operators did, newest first."""
+        found = await self._database.read(
+            lambda c: actions(c, self._store, markets=by.markets, before=before, limit=limit)
+        )
+        views = [
+            ActionView(
+                each.id,
+                iso(each.at_ms),
+                each.operator,
+                each.action,
+                each.subject,
+                each.market,
+                each.reason,
+            )
+            for each in found
+        ]
+        return ActionPage(views, found[-1].id if len(found) == limit else None)
+
+    def _note(self, connection: Connection, by: Client, action: Action) -> None:
+        note(connection, self._store, by, action, self._clock.now_ms())
 
     def _locked(self, connection: Connection, account_id: int, by: Client) -> AccountRecord:
         account = self._operations.account(connection, account_id, by.markets, lock=True)

@@ -56,6 +56,18 @@ class OperationsTables:
             Column("at_ms", BigInteger, nullable=False),
             Index("corrections_payment", "payment_id", "kind", unique=True),
         )
+        self.actions = Table(
+            "actions",
+            metadata,
+            _id(),
+            Column("at_ms", BigInteger, nullable=False),
+            Column("operator", Text, nullable=False),  # the client of the API key
+            Column("action", Text, nullable=False),
+            Column("subject", Text, nullable=False),
+            Column("market", Text, nullable=False),
+            Column("reason", Text),
+            Index("actions_market", "market", "id"),
+        )
         self.correction_entries = Table(
             "correction_entries",
             metadata,

@@ -5,6 +5,7 @@
     POST       /v1/accounts/{id}/pair, /swap, /return
     POST       /v1/imports/accounts, /v1/imports/devices  (CSV; ?dry_run=true)
     POST, GET  /v1/devices           GET  /v1/device_events?identifier=
+    GET        /v1/actions           who did what, when and why
     GET        /v1/suspense          POST /v1/suspense/{id}/resolve, /v1/payments/{id}/reverse
 
 A key sees its own markets only: what is of another market is not found. operations.py, registration.py and
@@ -27,6 +28,7 @@ from backend.solarium.operator_schemas import (
     PairRequest,
     PlanRequest,
     ResolutionRequest,
+    ReturnRequest,
     ReversalRequest,
 )
 from backend.solarium.service import Solarium
@@ -62,6 +64,7 @@ def routes(service: Solarium, client_of: ClientOf) -> list[web.RouteDef]:
         web.post(IMPORT_ACCOUNTS, stock.import_accounts),
         web.post(IMPORT_DEVICES, stock.import_devices),
         web.get(IMPORT_DEVICES, stock.device_counts),
+        web.get("/v1/actions", stock.journal),
         web.get("/v1/accounts/{id}/statement", money.statement),
         web.get("/v1/suspense", money.suspense),
         web.post("/v1/suspense/{id}/resolve", money.resolve),
@@ -102,16 +105,24 @@ class _Stock:
     async def pair(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
         wanted = await read_json(request, PairRequest)
-        return json_response(await self._operations.pair(_id(request), wanted.serial, by))
+        paired = await self._operations.pair(_id(request), wanted.serial, by, reason=wanted.reason)
+        return json_response(paired)
 
     async def swap(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
         wanted = await read_json(request, PairRequest)
-        return json_response(await self._operations.swap(_id(request), wanted.serial, by))
+        swapped = await self._operations.swap(_id(request), wanted.serial, by, reason=wanted.reason)
+        return json_response(swapped)
 
     async def give_back(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
-        return json_response(await self._operations.give_back(_id(request), by))
+        wanted = await read_json(request, ReturnRequest) if await request.read() else ReturnRequest()
+        return json_response(await self._operations.give_back(_id(request), by, reason=wanted.reason))
+
+    async def journal(self, request: web.Request) -> web.Response:
+        by = self._client_of(request)
+        before, limit = _paging(request)
+        return json_response(await self._operations.journal(by, before=before, limit=limit))
 
     async def create_device(self, request: web.Request) -> web.Response:
         by = self._client_of(request)

@@ -141,6 +141,32 @@ class PairRequest(Struct, frozen=True):
     """POST /v1/accounts/{id}/pair and /swap: the device that the account gets."""
 
     serial: Text
+    reason: Text | None = None
+
+
+class ReturnRequest(Struct, frozen=True):
+    """POST /v1/accounts/{id}/return; no body is one without a reason."""
+
+    reason: Text | None = None
+
+
+class ActionView(Struct, frozen=True, omit_defaults=True):
+    """What an operator did: `operator` is the client of the API key, `subject` what it was done to."""
+
+    id: int
+    at: str
+    operator: str
+    action: str
+    subject: str
+    market: str
+    reason: str | None = None
+
+
+class ActionPage(Struct, frozen=True):
+    """GET /v1/actions; `next` as in AccountPage."""
+
+    actions: list[ActionView]
+    next: int | None
 
 
 class SuspenseView(Struct, frozen=True):

@@ -18,6 +18,7 @@ from backend.kit.keys import Client
 from backend.kit.outbox import Dead, Done, Handler, Leased, Outcome, Outgoing
 from backend.kit.runtime import Clock
 from backend.kit.vault import Vault
+from backend.solarium.actions_store import Action, note
 from backend.solarium.operations import check_market
 from backend.solarium.operations_store import IN_STOCK, REFUSED, REGISTERING, OperationsStore
 from backend.solarium.operator_schemas import DeviceRequest, DeviceView
@@ -51,6 +52,8 @@ class Registration:
             if self.standing(connection, [wanted]):
                 raise Conflict("the device is here already")
             self.enter(connection, [wanted])
+            action = Action("create_device", wanted.serial, wanted.market)
+            note(connection, self._store, by, action, self._clock.now_ms())
 
         await self._database.write(create)
         return DeviceView(wanted.serial, wanted.market, wanted.token_family, REGISTERING)
