@@ -12,6 +12,7 @@ from backend.kit.database import Database
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
+from backend.kit.webhooks import LOOPBACK
 from backend.m2m.ports import Counts, Resolver
 from backend.m2m.ports import Sms as DeviceSms
 from backend.m2m.service import M2mConfig, M2mService
@@ -30,7 +31,6 @@ from backend.sms import PREFIXES, SmsRouting, build_sms
 from backend.solarium.orders import Partners
 from backend.solarium.service import Solarium, SolariumConfig
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 # Whose key each service's first API key is. References are counted by client, so these names stay.
 CALLERS = {
     "solarium": "momo",
@@ -48,12 +48,13 @@ class Site:
     """What the services of one process share.
 
     `secret`, `rsa_key` (PEM), `url_of` and `provider_url` take a name; `database` and `root_key` (which seals
-    what the database keeps) a service's.
+    what the database keeps) a service's. `callback_http` reaches public addresses and `callback_hosts`.
     """
 
     clock: Clock
     entropy: Entropy
     http: HttpClient
+    callback_http: HttpClient
     resolver: Resolver
     database: Callable[[str], Database]
     root_key: Callable[[str], bytes] = field(repr=False)
@@ -62,6 +63,7 @@ class Site:
     url_of: Callable[[str], str]
     provider_url: Callable[[str], str]
     development: bool
+    callback_hosts: frozenset[str] = LOOPBACK
     biller: Biller = field(default_factory=Biller)
     sms: SmsRouting = field(default_factory=SmsRouting)
     reconcile: Plan = field(default_factory=Plan)
@@ -85,10 +87,11 @@ def build_m2m(site: Site, sms: DeviceSms, counts: Counts) -> M2mService:
         config=M2mConfig(
             master_key=site.root_key("m2m"),
             webhook_secret=bytes.fromhex(site.secret("webhook_secret")),
-            allowed_callback_hosts=LOOPBACK if site.development else frozenset(),
+            allowed_callback_hosts=site.callback_hosts,
             billing_url=f"{site.url_of('solarium')}/api/m2m/events",
         ),
         http=site.http,
+        callback_http=site.callback_http,
         resolver=site.resolver,
         sms=sms,
         counts=counts,
@@ -96,7 +99,7 @@ def build_m2m(site: Site, sms: DeviceSms, counts: Counts) -> M2mService:
 
 
 def build_mega(site: Site) -> MegaService:
-    """Mega and its SMS providers; its callbacks may go to loopback in development.
+    """Mega and its SMS providers; its callbacks go to public addresses, or to `callback_hosts`.
 
     It answers customers once `attend` has told it whom to ask.
     """
@@ -113,11 +116,11 @@ def build_mega(site: Site) -> MegaService:
             dlr_secret=site.secret("mega_dlr_secret"),
             callbacks=CallbackConfig(
                 secret=bytes.fromhex(site.secret("webhook_secret")),
-                allowed_hosts=LOOPBACK if site.development else frozenset(),
+                allowed_hosts=site.callback_hosts,
             ),
             development=site.development,
         ),
-        http=site.http,
+        http=site.callback_http,
         resolver=site.resolver,
         providers=build_sms(site),
     )

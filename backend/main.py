@@ -20,10 +20,11 @@ from backend.build import Site
 from backend.data_dir import DataDir, DataDirError
 from backend.hub.routes import make_app as hub_app
 from backend.hub.service import Partners as HubPartners
-from backend.kit import collector, logs, master
+from backend.kit import collector, logs, master, webhooks
 from backend.kit.database import Database, DatabaseUrlError, open_database, takes_copies, why_away
 from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
+from backend.kit.peers import only_from
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.kit.tls import Tls
 from backend.m2m.client import M2mClient
@@ -41,6 +42,7 @@ from backend.settings import ServeSettings, read_settings
 from backend.solarium.client import SolariumClient
 from backend.solarium.orders import Partners
 from backend.solarium.routes import make_app as solarium_app
+from backend.sources import sources_of
 
 
 class Service(Protocol):
@@ -109,6 +111,8 @@ async def _serve(serving: _Serving, folder: DataDir) -> int:
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     http = AiohttpClient(tls=tls.client)
+    public = AiohttpClient(tls=tls.client, may_connect=webhooks.is_public)
+    callback_hosts = settings.may_call_back()
     database = open_database(serving.url, service)
     try:
         root = await _root_key(serving, folder, database)
@@ -119,6 +123,8 @@ async def _serve(serving: _Serving, folder: DataDir) -> int:
         clock=SystemClock(),
         entropy=SystemEntropy(),
         http=http,
+        callback_http=webhooks.CallbackHttp(public=public, private=http, allowed_hosts=callback_hosts),
+        callback_hosts=callback_hosts,
         resolver=SystemResolver(),
         database=lambda _: database,
         root_key=lambda _: root,
@@ -132,6 +138,7 @@ async def _serve(serving: _Serving, folder: DataDir) -> int:
         development=settings.development,
     )
     served = _build(service, site)
+    served.app.middlewares.extend((settings.proxies(), only_from(sources_of(settings.callback_ips))))
     runner = web.AppRunner(served.app, access_log=None)
     try:
         await served.service.start()
@@ -154,6 +161,7 @@ async def _serve(serving: _Serving, folder: DataDir) -> int:
         await runner.cleanup()
         await served.service.stop()
         await http.close()
+        await public.close()
         await database.close()
     return 0
 

@@ -2,17 +2,22 @@
 
 import re
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, cast
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from aiohttp.typedefs import Middleware
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from backend.kit.errors import CannotStart
+from backend.kit.peers import behind, networks_of
 from backend.kit.tls import Tls, prepare
+from backend.kit.webhooks import LOOPBACK
 from backend.momo.schedule import Plan
 from backend.money import Biller
 from backend.sms import AFRICASTALKING_USER, PRICES, ROUTES, SmsRouting
+from backend.sources import sources_of
 
 T = TypeVar("T", bound=BaseSettings)
 
@@ -32,6 +37,11 @@ def read_settings(kind: type[T]) -> T:
         raise CannotStart(f"{error}; its value is JSON") from None
 
 
+def split(value: object) -> object:
+    """`a, b` as ["a", "b"]."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
 class ListenSettings(BaseSettings):
     """How every command that listens does it (`payg serve`, `payg up`, `payg sandbox`)."""
 
@@ -47,6 +57,23 @@ class ListenSettings(BaseSettings):
     tls_in_front: bool = Field(
         default=False, description="Listen without TLS beyond loopback: a proxy in front speaks it."
     )
+
+    trusted_proxies: Annotated[list[str], NoDecode] = Field(
+        default=[],
+        description="Networks of proxies whose X-Forwarded-For is believed; split by commas.",
+    )
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_proxies(cls, value: object) -> object:
+        found = split(value)
+        if isinstance(found, list):
+            networks_of([str(one) for one in cast("list[object]", found)])
+        return cast(object, found)
+
+    def proxies(self) -> Middleware:
+        """What believes the trusted proxies."""
+        return behind(networks_of(self.trusted_proxies))
 
     def tls(self, host: str) -> Tls:
         """The contexts to listen on `host` with. CannotStart: see kit.tls.prepare."""
@@ -70,6 +97,15 @@ class ServeSettings(ListenSettings):
     log_json: bool = Field(default=False, description="One JSON object a log line instead of readable ones.")
     development: bool = Field(
         default=True, description="Serve what only development needs, such as Mega's inbox."
+    )
+
+    callback_hosts: Annotated[list[str], NoDecode] = Field(
+        default=[],
+        description="Hosts that callbacks may go to though their addresses are private; split by commas.",
+    )
+    callback_ips: dict[str, list[str]] = Field(
+        default={},
+        description="By provider, the networks that its callbacks come from; `safaricom` is Daraja's list.",
     )
 
     solarium_url: str = "http://127.0.0.1:8101"
@@ -176,6 +212,22 @@ class ServeSettings(ListenSettings):
     mega_dlr_secret: SecretStr | None = Field(
         default=None, description="Path part of the delivery report hooks."
     )
+
+    @field_validator("callback_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return split(value)
+
+    @field_validator("callback_ips")
+    @classmethod
+    def _check_sources(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        sources_of(value)
+        return value
+
+    def may_call_back(self) -> frozenset[str]:
+        """The hosts of `callback_hosts`, Solarium's (its orders have callbacks), loopback in development."""
+        own = {urlsplit(self.url_of("solarium")).hostname or ""}
+        return frozenset({*self.callback_hosts, *own, *(LOOPBACK if self.development else ())})
 
     def url_of(self, service: str) -> str:
         """The base URL of a service."""

@@ -18,6 +18,7 @@ from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.kit.tls import Tls
+from backend.kit.webhooks import is_public
 from backend.m2m.ports import SystemResolver
 from backend.settings import ListenSettings, read_settings
 from simulator.alone import user_of
@@ -85,11 +86,13 @@ async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, port
             await database.close()
         raise
     http = AiohttpClient(tls=tls.client)
+    public = AiohttpClient(tls=tls.client, may_connect=is_public)
     world = World(
         data_dir=data_dir,
         open_database=lambda name: databases.get(name) or open_database(url, name),
         root_keys=root_keys,
         http=http,
+        public_http=public,
         resolver=SystemResolver(),
         devices=options.devices,
         seed=options.seed,
@@ -112,6 +115,7 @@ async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, port
     finally:
         await world.stop()
         await http.close()
+        await public.close()
     print(_report(verdicts), flush=True)
     broken = [verdict for verdict in verdicts if not verdict.holds]
     if broken:

@@ -23,6 +23,7 @@ from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.tls import Tls
 from backend.kit.web import MAX_BODY
+from backend.kit.webhooks import LOOPBACK, CallbackHttp
 from backend.m2m.partner import Partner as M2mPartner
 from backend.m2m.ports import Resolver
 from backend.m2m.routes import make_app as m2m_app
@@ -65,6 +66,7 @@ class World:
         open_database: Callable[[str], Database],
         root_keys: Mapping[str, bytes],
         http: HttpClient,
+        public_http: HttpClient,
         resolver: Resolver,
         devices: int,
         seed: int,
@@ -84,6 +86,7 @@ class World:
         self._open_database = open_database
         self._root_keys = root_keys
         self._http = http
+        self._public_http = public_http
         self._resolver = resolver
         self._base = f"{tls.http}://{ports.host}:{ports.http}"
         self._seeds = device_seeds(devices, bytes.fromhex(data_dir.secret("devices", 32)))
@@ -266,6 +269,7 @@ class World:
             clock=clock,
             entropy=entropy,
             http=http,
+            callback_http=CallbackHttp(public=self._public_http, private=http, allowed_hosts=LOOPBACK),
             resolver=self._resolver,
             database=self._database,
             root_key=self._root_keys.__getitem__,

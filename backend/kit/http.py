@@ -4,11 +4,13 @@ A world in virtual time hands in one that calls the other application directly.
 """
 
 import asyncio
+import errno
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 import msgspec
@@ -18,6 +20,7 @@ from backend.kit.errors import BY_STATUS, BackendError, InternalError, Unavailab
 MAX_ANSWER = 1 << 20  # no partner answers more; a runaway one must not fill our memory
 NO_HEADERS: Mapping[str, str] = {}
 
+AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]  # as getaddrinfo gives it
 ApiKey = str | Callable[[], str]  # asked for before each request where it may be rotated
 
 
@@ -81,10 +84,18 @@ class _Progress:
 class AiohttpClient:
     """The real one: a pooled aiohttp session, opened at the first request.
 
-    `tls` says whom to trust besides the system's authorities.
+    `tls` says whom to trust besides the system's authorities. With `may_connect` it connects to no IP address
+    that this refuses: the one that counts is the one in the socket's hand.
     """
 
-    def __init__(self, *, connections: int = 100, tls: ssl.SSLContext | None = None):
+    def __init__(
+        self,
+        *,
+        connections: int = 100,
+        tls: ssl.SSLContext | None = None,
+        may_connect: Callable[[str], bool] | None = None,
+    ):
+        self._may_connect = may_connect
         self._connections = connections
         self._tls: ssl.SSLContext | bool = True if tls is None else tls
         self._session: aiohttp.ClientSession | None = None
@@ -120,7 +131,7 @@ class AiohttpClient:
             if not progress.connected:
                 raise Unreachable(f"no connection within {timeout_s:g} s") from error
             raise TimedOut(f"no answer within {timeout_s:g} s") from error
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             raise Unreachable("no connection") from error
         except aiohttp.ClientError as error:
             raise TimedOut(f"the connection broke ({type(error).__name__})") from error
@@ -133,11 +144,27 @@ class AiohttpClient:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls),
+                connector=aiohttp.TCPConnector(
+                    limit=self._connections,
+                    ssl=self._tls,
+                    socket_factory=None if self._may_connect is None else _judging(self._may_connect),
+                ),
                 timeout=aiohttp.ClientTimeout(total=None),
                 trace_configs=[_tracing()],
             )
         return self._session
+
+
+def _judging(may_connect: Callable[[str], bool]) -> Callable[[AddressInfo], socket.socket]:
+    """Makes sockets for allowed addresses only; an OSError for others counts as no connection."""
+
+    def make(info: AddressInfo) -> socket.socket:
+        family, kind, protocol, _, address = info
+        if not may_connect(str(address[0])):
+            raise PermissionError(errno.EACCES, "an address that must not be connected to")
+        return socket.socket(family, kind, protocol)
+
+    return make
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> bytes:

@@ -1,8 +1,9 @@
 """Where a request comes from: networks, and proxies that are believed about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -25,6 +26,20 @@ def within(address: str | None, networks: Sequence[Network]) -> bool:
     if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:  # a v4 peer of a v6 socket
         found = found.ipv4_mapped
     return any(found in network for network in networks)
+
+
+def only_from(sources: Mapping[str, Sequence[Network]]) -> Middleware:
+    """A middleware that hides paths (by how they begin) from everybody but these networks."""
+
+    @web.middleware
+    async def judged(request: web.Request, handler: Handler) -> web.StreamResponse:
+        for path, networks in sources.items():
+            if request.path.startswith(path) and not within(request.remote, networks):
+                structlog.get_logger().warning("hook.address_refused", path=path, address=request.remote)
+                raise web.HTTPNotFound
+        return await handler(request)
+
+    return judged
 
 
 def behind(proxies: Sequence[Network]) -> Middleware:

@@ -96,6 +96,7 @@ class M2mService:
         entropy: Entropy,
         config: M2mConfig,
         http: HttpClient,
+        callback_http: HttpClient | None = None,
         resolver: Resolver,
         sms: Sms | None = None,
         counts: Counts | None = None,
@@ -131,7 +132,9 @@ class M2mService:
         recovery = Recovery(
             store=self._store, database=database, clock=clock, creations=creations, counts=counts
         )
-        self._dispatcher = self._dispatching(http, resolver, sms, recovery)
+        self._dispatcher = self._dispatching(
+            http, callback_http or http, resolver, sms=sms, recovery=recovery
+        )
         self.keys: ApiKeys = self._store.keys
         self.feed = DownFeed(store=self._store, links=links, database=database, clock=clock)
         self.firmware = FirmwareFiles(store=self._store, database=database, clock=clock)
@@ -151,7 +154,13 @@ class M2mService:
         )
 
     def _dispatching(
-        self, http: HttpClient, resolver: Resolver, sms: Sms | None, recovery: Recovery
+        self,
+        http: HttpClient,
+        callback_http: HttpClient,
+        resolver: Resolver,
+        *,
+        sms: Sms | None,
+        recovery: Recovery,
     ) -> Dispatcher:
         """What delivers callbacks, billing events and SMS, and brings lost devices back."""
         config, store, database, clock = self._config, self._store, self._database, self._clock
@@ -160,7 +169,7 @@ class M2mService:
                 store=store,
                 database=database,
                 clock=clock,
-                http=http,
+                http=callback_http,
                 resolver=resolver,
                 secret=config.webhook_secret,
                 allowed_hosts=config.allowed_callback_hosts,
