@@ -196,10 +196,7 @@ def render(error: BackendError) -> web.Response:
         return json_response(answer, status=error.status)
     if isinstance(error, REFUSALS):
         return json_response(ValidationAnswer(status=error.code), status=error.status)
-    response = json_response(ErrorAnswer(error.code, error.detail), status=error.status)
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+    return json_response(ErrorAnswer(error.code, error.detail), status=error.status)
 
 
 def _render_empty(error: BackendError) -> web.Response:

@@ -252,9 +252,7 @@ def _render_empty(error: BackendError) -> web.Response:
 
 
 def _headed(response: web.Response, error: BackendError) -> web.Response:
-    """With the headers that HTTP wants beside a status."""
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
+    """With Allow on the 405 that `_post_only` raises; those of the router have it."""
     if isinstance(error, MethodNotAllowed):
         response.headers.setdefault("Allow", "POST")
     return response
