@@ -101,7 +101,7 @@ class MomoClient:
         answer = await self._http.request(
             "GET",
             f"{self._base_url}/payment?idempotency_key={quote(idempotency_key, safe='')}",
-            headers=self._headers,
+            headers=self._headers(),
         )
         return None if answer.status == 404 else _decoded(answer, 200, Payment, "payment by its key")
 
