@@ -15,12 +15,12 @@ from simulator.sandboxes import SANDBOXES, Bench, build_sandbox
 
 
 @pytest.fixture
-async def bench(tmp_path):
+async def bench(tmp_path, database_url):
     data_dir = DataDir(tmp_path, ("test",), SystemEntropy())
     databases = {}
 
     def database(name):
-        databases[name] = open_database(f"sqlite:///{tmp_path}", name)
+        databases[name] = open_database(database_url, name)
         return databases[name]
 
     http = AiohttpClient()

@@ -31,9 +31,9 @@ def partner_fake():
 
 
 @pytest.fixture
-async def parts(tmp_path, partner_fake):
+async def parts(database_url, partner_fake):
     """What a sandbox is built of."""
-    database = open_database(f"sqlite:///{tmp_path}", "sandbox")
+    database = open_database(database_url, "sandbox")
     yield {
         "database": database,
         "clock": SystemClock(),

@@ -29,10 +29,10 @@ def partner():
     return ReportRecorder()
 
 
-def sandbox_of(folder, partner, **changes):
+def sandbox_of(url, partner, **changes):
     settings = {"username": "payg", "api_key": "key", "dlr_url": "http://127.0.0.1:9/dlr"}
     return AfricasTalkingSandbox(
-        database=open_database(f"sqlite:///{folder}", "africastalking"),
+        database=open_database(url, "africastalking"),
         clock=SystemClock(),
         entropy=SystemEntropy(),
         http=partner,
@@ -41,8 +41,8 @@ def sandbox_of(folder, partner, **changes):
 
 
 @pytest.fixture
-async def sandbox(tmp_path, partner):
-    sandbox = sandbox_of(tmp_path, partner, sender_ids=frozenset(("PAYG",)))
+async def sandbox(database_url, partner):
+    sandbox = sandbox_of(database_url, partner, sender_ids=frozenset(("PAYG",)))
     await sandbox.start()
     yield sandbox
     await sandbox.stop()
@@ -111,13 +111,13 @@ async def test_bad_forms(client, form, status):
     assert answer.status == status
 
 
-async def test_a_report_is_sent_after_a_restart(tmp_path, partner):
-    first = sandbox_of(tmp_path, partner, deliver_after_s=0.1)
+async def test_a_report_is_sent_after_a_restart(database_url, partner):
+    first = sandbox_of(database_url, partner, deliver_after_s=0.1)
     await first.start()
     (message_id,) = await first.send(["+256772123456"], sender="", text="hello")
     await first.stop()
     await first.mailroom._database.close()
-    second = sandbox_of(tmp_path, partner)
+    second = sandbox_of(database_url, partner)
     await second.start()
     assert (await partner.reports.get())["id"] == [message_id]
     assert await second.received("256772123456") == ["hello"]
@@ -125,6 +125,6 @@ async def test_a_report_is_sent_after_a_restart(tmp_path, partner):
     await second.mailroom._database.close()
 
 
-def test_reports_go_to_this_machine_only(tmp_path, partner):
+def test_reports_go_to_this_machine_only(database_url, partner):
     with pytest.raises(ValueError, match="loopback"):
-        sandbox_of(tmp_path, partner, dlr_url="http://example.com/dlr")
+        sandbox_of(database_url, partner, dlr_url="http://example.com/dlr")

@@ -63,9 +63,9 @@ class Told:
 
 
 @pytest.fixture
-async def rig(tmp_path):
+async def rig(database_url):
     """What every sandbox is built of, on one database."""
-    database = open_database(f"sqlite:///{tmp_path}", "sandbox")
+    database = open_database(database_url, "sandbox")
     yield {"database": database, "clock": SystemClock(), "http": Told()}
     await database.close()
 

@@ -31,9 +31,9 @@ class CallbackRecorder:
         await self.requests.put((method, url, body))
 
 
-def sandbox_of(folder, http, approve_after_s=0.02):
+def sandbox_of(url, http, approve_after_s=0.02):
     return MtnSandbox(
-        database=open_database(f"sqlite:///{folder}", "mtn"),
+        database=open_database(url, "mtn"),
         clock=SystemClock(),
         entropy=SystemEntropy(),
         http=http,
@@ -47,8 +47,8 @@ def partner():
 
 
 @pytest.fixture
-async def sandbox(tmp_path, partner):
-    sandbox = sandbox_of(tmp_path, partner)
+async def sandbox(database_url, partner):
+    sandbox = sandbox_of(database_url, partner)
     await sandbox.start()
     yield sandbox
     await sandbox.stop()
@@ -212,8 +212,8 @@ async def test_one_callback_tells_what_the_status_tells(client, partner, payer, 
         assert told.get("reason") == reason
 
 
-async def test_an_undecided_payment_is_decided_after_a_restart(tmp_path, partner):
-    first = sandbox_of(tmp_path, partner, approve_after_s=0.1)
+async def test_an_undecided_payment_is_decided_after_a_restart(database_url, partner):
+    first = sandbox_of(database_url, partner, approve_after_s=0.1)
     await first.start()
     async with TestClient(TestServer(make_app(first))) as client:
         headers = {**(await bearer(client)), "X-Callback-Url": "http://127.0.0.1:9/hook"}
@@ -221,7 +221,7 @@ async def test_an_undecided_payment_is_decided_after_a_restart(tmp_path, partner
     await first.stop()
     await first._database.close()
     assert partner.requests.empty()
-    second = sandbox_of(tmp_path, partner)
+    second = sandbox_of(database_url, partner)
     await second.start()
     _, _, sent = await partner.requests.get()
     assert json.loads(sent)["status"] == "SUCCESSFUL"
@@ -229,9 +229,9 @@ async def test_an_undecided_payment_is_decided_after_a_restart(tmp_path, partner
     await second._database.close()
 
 
-async def test_an_unreachable_partner_harms_nobody(tmp_path):
+async def test_an_unreachable_partner_harms_nobody(database_url):
     http = AiohttpClient()
-    sandbox = sandbox_of(tmp_path, http)
+    sandbox = sandbox_of(database_url, http)
     await sandbox.start()
     async with TestClient(TestServer(make_app(sandbox))) as client:
         headers = {**(await bearer(client)), "X-Callback-Url": "http://127.0.0.1:9/hook"}

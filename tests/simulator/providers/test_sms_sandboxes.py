@@ -42,8 +42,8 @@ def partner():
 
 
 @pytest.fixture
-async def parts(tmp_path, partner):
-    database = open_database(f"sqlite:///{tmp_path}", "sandbox")
+async def parts(database_url, partner):
+    database = open_database(database_url, "sandbox")
     yield {"database": database, "clock": SystemClock(), "entropy": SystemEntropy(), "http": partner}
     await database.close()
 
