@@ -60,7 +60,7 @@ $(VENV)/.tools: $(VENV)/.dev tests/webassembly/package-lock.json tests/install_t
 test: $(VENV)/.tools lint ## everything that must pass before a commit
 	$(BIN)/pytest -n 2 --dist worksteal
 
-bench: $(VENV)/.dev ## measure: the way to the light, confirm_payment in batches and without
+bench: $(VENV)/.dev ## measure: each service on both databases, the way to the light, tokens, boards
 	$(BIN)/python -m tests.bench
 
 grown: $(VENV)/.dev ## measure beside an empty database: a million payments, 100,000 devices; the memory of `payg up` on it

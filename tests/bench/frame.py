@@ -19,7 +19,7 @@ from tests.bench.bench import CONNECTIONS, MODE_NAMES, Bench, Side
 from tests.bench.processes import Postgres, cpu_s, load, server
 
 TURNS = 3
-OTHER_SECONDS = 2.0
+OTHER_SECONDS = 1.5
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 
 Figures = Mapping[str, float]

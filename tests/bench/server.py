@@ -20,6 +20,8 @@ from backend.kit.database import open_database
 from tests.bench.bench import CONNECTIONS, MODE_NAMES, Side
 from tests.bench.table import BENCHES
 
+CLOSE_S = 0.5  # then whatever is left is cancelled: nobody waits for its answer
+
 
 async def serve(bench: str, database_url: str, mode: str) -> None:
     """Serve until SIGTERM."""
@@ -29,7 +31,7 @@ async def serve(bench: str, database_url: str, mode: str) -> None:
     side = cast(Side, import_module(f"tests.bench.{service}_side"))
     database = open_database(database_url, service)
     running = await side.start(database, bench, mode)
-    runner = web.AppRunner(running.app, access_log=None)
+    runner = web.AppRunner(running.app, access_log=None, shutdown_timeout=CLOSE_S)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=4 * CONNECTIONS).start()
     collector.settle()
