@@ -1,4 +1,4 @@
-"""What a development world starts with: devices, customers and accounts in Uganda and Rwanda.
+"""What a development world starts with: devices, customers and accounts in four markets.
 
 Everything follows from the number of a device, its secrets from one random master secret of the data
 directory, so a second start finds the devices of the first.
@@ -6,8 +6,10 @@ directory, so a second start finds the devices of the first.
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from backend.money import Biller
 from protocols.tokens.openpaygo import derive_starting_code
 
 FIRST_SERIAL = 240300126005
@@ -32,6 +34,14 @@ MARKETS = (
     MarketSeed("UG", "UGX", "600100", "ug_mtn_mobilemoney", "25677210", 150_000),
     MarketSeed("RW", "RWF", "400200", "rw_mtn_mobilemoney", "25078830", 50_000),
 )
+# Every provider of money has a paying customer; the business accounts in Kenya are our numbers there.
+EVERY_PROVIDER = (
+    *MARKETS,
+    MarketSeed("KE", "KES", Biller.short_code, "ke_safaricom_mpesa", "25471210", 5_000),
+    MarketSeed("TZ", "TZS", "500300", "tz_halotel_halopesa", "25562210", 100_000),
+    MarketSeed("UG", "UGX", "600200", "ug_airtel_money", "25675210", 150_000),
+    MarketSeed("KE", "KES", Biller.till, "ke_equity_eazzypay", "25476310", 5_000),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +64,14 @@ class DeviceSeed:
     customer_name: str
 
 
-def device_seeds(number: int, master_secret: bytes) -> list[DeviceSeed]:
+def device_seeds(
+    number: int, master_secret: bytes, markets: Sequence[MarketSeed] = MARKETS
+) -> list[DeviceSeed]:
     """The first `number` devices, their markets taking turns."""
-    return [_device_seed(index, master_secret) for index in range(number)]
+    return [_device_seed(index, master_secret, markets[index % len(markets)]) for index in range(number)]
 
 
-def _device_seed(index: int, master_secret: bytes) -> DeviceSeed:
-    market = MARKETS[index % len(MARKETS)]
+def _device_seed(index: int, master_secret: bytes, market: MarketSeed) -> DeviceSeed:
     serial = f"SCBLNX/A/BT/{FIRST_SERIAL + index}"
 
     def secret(label: str) -> bytes:

@@ -41,7 +41,7 @@ from bridge.bridge import Bridge
 from edge.broker import EmbeddedBroker, Login
 from edge.panel.app import make_app as panel_app
 from simulator import invariants
-from simulator.development import DeviceSeed, device_seeds
+from simulator.development import EVERY_PROVIDER, MARKETS, DeviceSeed, device_seeds
 from simulator.diary import Diary
 from simulator.faults import Faults
 from simulator.fleet import Fleet
@@ -89,7 +89,7 @@ class World:
         self._public_http = public_http
         self._resolver = resolver
         self._base = f"{tls.http}://{ports.host}:{ports.http}"
-        self._seeds = device_seeds(devices, bytes.fromhex(data_dir.secret("devices", 32)))
+        self._seeds = _seeds(devices, data_dir)
         self._log = structlog.get_logger()
         self._diary = Diary(data_dir.path)
         self._build_sandboxes(clock, entropy)
@@ -343,6 +343,15 @@ class _Logins:
             return Login(username) if right else None
         serial = await self._m2m.verify_login(username, password)
         return None if serial is None else Login("device", serial)
+
+
+def _seeds(number: int, data_dir: DataDir) -> list[DeviceSeed]:
+    """The devices of this folder: one of before Kenya and Tanzania keeps those that it has."""
+    is_of_before = data_dir.knows("devices") and not data_dir.knows("every_provider")
+    if not is_of_before:
+        data_dir.secret("every_provider")
+    markets = MARKETS if is_of_before else EVERY_PROVIDER
+    return device_seeds(number, bytes.fromhex(data_dir.secret("devices", 32)), markets)
 
 
 def _account(seed: DeviceSeed) -> NewAccount:

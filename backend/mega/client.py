@@ -2,7 +2,7 @@
 
 import msgspec
 
-from backend.kit.errors import Unavailable
+from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import ApiKey, HttpClient, error_of, key_now
 from backend.mega.schemas import Queued, SendRequest
 
@@ -32,6 +32,8 @@ class MegaClient:
             headers=self._headers(),
             body=msgspec.json.encode(body),
         )
+        if answer.status == 422:
+            raise Unprocessable(f"{answer.json().get('error')}: mega send: HTTP 422")  # no_route among them
         if answer.status != 202:
             raise error_of(answer, "mega send")
         try:

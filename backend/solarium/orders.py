@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import structlog
 from sqlalchemy import Connection
 
 from backend.kit.batch import ReadBatch
@@ -26,6 +27,7 @@ from protocols.tokens.encoding import render
 
 SEND_COMMAND = "send_command"
 SEND_SMS = "send_sms"
+NO_ROUTE = "no_route"  # Mega serves no short messages in this market (resolutions 22)
 
 KEYPAD_ENCODING = "*+0-9+#+pad3 space3"  # checklist 85
 TYPED_AS_THEY_ARE = ("openpaygo",)  # families without `*` and `#`
@@ -64,6 +66,7 @@ class Orders:
         self._vault = vault
         self._partners = partners
         self._callback_base = callback_base.rstrip("/")
+        self._log = structlog.get_logger(service="solarium")
 
     def handlers(self) -> Mapping[str, Handler]:
         """By outbox kind."""
@@ -122,6 +125,11 @@ class Orders:
                 market=order.market,
                 reference=order.id,
             )
+        except Unprocessable as error:
+            if NO_ROUTE not in (error.code, *error.detail.replace(":", " ").split()):
+                return Dead(f"{error.code}: {error.detail}")
+            self._log.error("sms.no_route", order=order.id, market=order.market)  # it goes over the air
+            return Done()
         except PERMANENT as error:
             return Dead(f"{error.code}: {error.detail}")
         return Done()

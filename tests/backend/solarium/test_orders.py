@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 from standardwebhooks.webhooks import Webhook
+from structlog.testing import capture_logs
 
 from backend.kit.database import Database
 from backend.kit.errors import Unavailable, Unprocessable
@@ -95,6 +96,20 @@ async def test_a_partner_that_is_away_is_asked_again(
         await partners.until(2, name)
     await settled(service, sent=1)
     assert len(partners.tokens_made) == len(partners.commands) == len(partners.messages) == 1
+
+
+async def test_resolutions_22_a_market_without_sms_is_an_alert_and_no_dead_letter(
+    service: Solarium, partners: FakePartners
+) -> None:
+    partners.failing = {"send": [Unprocessable("no_route: mega send: HTTP 422")]}
+    with capture_logs() as logs:
+        await service.confirm(**payment())  # type: ignore[arg-type]
+        await partners.until(1, "send")
+        await partners.until(1, "create")
+        while "sms.no_route" not in [entry["event"] for entry in logs]:
+            await asyncio.sleep(0.01)
+    assert len(partners.commands) == 1
+    assert (await service.audit()).dead_letters == 0
 
 
 async def test_what_is_refused_for_good_is_a_dead_letter(service: Solarium, partners: FakePartners) -> None:
