@@ -66,9 +66,13 @@ def partner():
 
 
 @pytest.fixture(scope="module")
-def sandboxes(tmp_path_factory, partner):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("sandboxes")
+
+
+@pytest.fixture(scope="module")
+def sandboxes(folder, partner):
     """The credentials of each, all started side by side on one data directory."""
-    folder = tmp_path_factory.mktemp("sandboxes")
     processes = {}
     for name, hooks in HOOKS.items():
         extra = [word for hook in hooks for word in ("--hook", f"{hook}={partner}/{name}/{hook}")]
@@ -226,12 +230,19 @@ def test_pindo(sandboxes):
     ],
 )
 def test_a_wrong_option_is_one_line(tmp_path, arguments, says):
+    refused([*arguments, "--data-dir", tmp_path], says)
+
+
+def test_what_is_in_use_is_said_so(sandboxes, folder, tmp_path):
+    port = sandboxes["mtn"]["base_url"].rpartition(":")[2]
+    refused(["mtn", "--port", "0", "--data-dir", folder], "another payg process runs sandbox_mtn there")
+    refused(["mtn", "--port", port, "--data-dir", tmp_path], f"--port {port} can't be had")
+
+
+def refused(arguments, says):
+    """One line that says so, and exit code 2."""
     done = subprocess.run(
-        [PAYG, "sandbox", *arguments, "--data-dir", tmp_path],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        [PAYG, "sandbox", *arguments], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("payg: ")
