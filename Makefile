@@ -66,8 +66,8 @@ bench: $(VENV)/.dev ## measure: each service on both databases, the way to the l
 grown: $(VENV)/.dev ## measure beside an empty database: a million payments, 100,000 devices; the memory of `payg up` on it
 	$(BIN)/python -m tests.bench.grown
 
-explore: $(VENV)/.dev ## long property tests and 200 crashes at random instants
-	HYPOTHESIS_PROFILE=explore CRASH_SEEDS=200 STORM_ENGINES=sqlite,postgresql $(BIN)/pytest -n 2 --dist worksteal --timeout 3600
+explore: $(VENV)/.dev ## long property tests, schemathesis at length, and 200 crashes at random instants
+	HYPOTHESIS_PROFILE=explore CONTRACT_EXAMPLES=200 CRASH_SEEDS=200 STORM_ENGINES=sqlite,postgresql $(BIN)/pytest -n 2 --dist worksteal --timeout 3600
 
 soak: $(VENV)/.dev ## an hour of payments, then 10,000 with a SIGKILL of some service every few seconds
 	$(BIN)/python -m tests.soak

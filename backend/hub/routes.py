@@ -34,7 +34,37 @@ from backend.kit.keys import Client
 from backend.kit.openapi import Answer, Media, Operation, api_key, documented
 from backend.kit.web import JSON, application, empty_response, json_response, read_json
 
+ABOUT = """
+Payments, device commands and tokens for one partner, in the shapes of the .NET services.
+
+Header X-API-Key, or API-KEY. Errors: /api/payment/validate `{"errors": [{"field", "message"}]}`,
+/api/payment/confirm no body, commands `{"error"}`, tokens `{"error", "message", "details"}`. 100 requests a
+second for each client; 429 says in Retry-After when to come back.
+"""
 KEY = api_key("X-API-Key")
+SERIAL = "SCBLNX/A/BT/240300126005"
+ROUTE = {
+    "reference": "254543",
+    "currency": "UGX",
+    "business_account": "600100",
+    "provider_key": "ug_mtn_mobilemoney",
+    "amount_subunit": 450_000,
+}
+VALIDATE = {**ROUTE, "additional_fields": ["customer_name"]}
+CONFIRM = {
+    **ROUTE,
+    "sender_phone_number": "256772100000",
+    "provider_tx": "MP251201.1030.A00002",
+    "momoep_id": "4712",
+    "received_at": "2025-12-01T10:30:00Z",
+}
+COMMAND = {
+    "identifier": SERIAL,
+    "callback_url": "http://127.0.0.1:9000/callback",
+    "command": {"name": "unlock_token", "details": {"unlock_code": "123456789"}},
+}
+ENDED = {"command_id": "1", "status": "executed", "executed_at": "2025-12-01T10:30:02Z"}
+CREDIT = {"serial_number": SERIAL, "days": 3, "hours": 0}
 VALIDATION_CODES = {"ok": 200, "amount_too_low": 412, "amount_too_high": 412, "reference_not_found": 404}
 TOKEN_PATHS = ("/api/tokens/stateless/generate", "/api/tokens/generate")
 
@@ -46,7 +76,7 @@ def make_app(hub: Hub) -> web.Application:
     return application(
         documented(
             title="hub",
-            about=__doc__,
+            about=ABOUT,
             operations=[*_payments(hub), *_commands(hub), *_tokens(hub)],
         ),
         render=_render_command,
@@ -76,7 +106,8 @@ def _payments(hub: Hub) -> list[Operation]:
             "/api/payment/validate",
             _authorized(hub, validate),
             "Checks a payment before it is made",
-            request=ValidateRequest,
+            tag="Payments",
+            request=Media(JSON, ValidateRequest, example=VALIDATE),
             answers={
                 **dict.fromkeys((200, 412), ValidateAnswer),
                 404: (ValidateAnswer, Errors),
@@ -88,8 +119,9 @@ def _payments(hub: Hub) -> list[Operation]:
             "POST",
             "/api/payment/confirm",
             _authorized(hub, confirm),
-            "Books a payment, once",
-            request=ConfirmRequest,
+            "Books a payment, once; 409: it is booked already",
+            tag="Payments",
+            request=Media(JSON, ConfirmRequest, example=CONFIRM),
             answers={200: None, 409: None, **_refused(None)},
             security=KEY,
         ),
@@ -117,7 +149,9 @@ def _commands(hub: Hub) -> list[Operation]:
             "/api/m2m/command",
             _authorized(hub, create),
             "Creates a device command",
-            request=Media(JSON, CommandRequest, optional=True),
+            tag="Commands",
+            details="Location is where the command is from now on.",
+            request=Media(JSON, CommandRequest, optional=True, example=COMMAND),
             answers={201: CommandCreated, **_refused(Refusal)},
             security=KEY,
         ),
@@ -126,6 +160,8 @@ def _commands(hub: Hub) -> list[Operation]:
             "/api/m2m/command/{id}",
             _authorized(hub, command),
             "How far a command is",
+            tag="Commands",
+            values={"id": "1"},
             answers={200: CommandAnswer, 404: Refusal, **_refused(Refusal)},
             security=KEY,
         ),
@@ -134,7 +170,9 @@ def _commands(hub: Hub) -> list[Operation]:
             "/api/m2m/callback",
             _authorized(hub, callback),
             "Says how a command ended",
-            request=CallbackRequest,
+            tag="Commands",
+            details="`status` is executed, failed or expired.",
+            request=Media(JSON, CallbackRequest, example=ENDED),
             answers={200: CallbackAnswer, 404: Refusal, 409: Refusal, **_refused(Refusal)},
             security=KEY,
         ),
@@ -154,7 +192,8 @@ def _tokens(hub: Hub) -> list[Operation]:
             path,
             _authorized(hub, handler),
             summary,
-            request=TokenRequest,
+            tag="Tokens",
+            request=Media(JSON, TokenRequest, example=CREDIT),
             answers={200: TokenAnswer, 404: TokenError, 422: TokenError, **_refused(TokenError)},
             security=KEY,
         )

@@ -51,10 +51,14 @@ class NotFound(BackendError):
 
 
 class MethodNotAllowed(BackendError):
-    """The path exists, the method does not."""
+    """The path exists, the method does not; `method` is the one that was asked for."""
 
     status = 405
     code = "method_not_allowed"
+
+    def __init__(self, detail: str, *, method: str = ""):
+        super().__init__(detail)
+        self.method = method
 
 
 class Conflict(BackendError):

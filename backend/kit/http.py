@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import aiohttp
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import BY_STATUS, BackendError, InternalError, Unavailable
 
 MAX_ANSWER = 1 << 20  # no partner answers more; a runaway one must not fill our memory
@@ -54,7 +55,7 @@ class HttpAnswer:
         """The body as a JSON object; an InternalError names a partner that answers something else."""
         try:
             return msgspec.json.decode(self.body, type=dict[str, object])
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise Unavailable(f"the answer (HTTP {self.status}) is no JSON object") from error
 
 

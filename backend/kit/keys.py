@@ -6,6 +6,7 @@ does not know. web.py calls `follow` before each request that carries a key.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -23,6 +24,7 @@ MAX_KEY = 512  # longer headers are not hashed
 RELOAD_S = 3.0  # a key that was revoked is refused this much later at most, by every copy
 PAUSE_S = 0.2  # between two readings for unknown keys, however many strangers try
 
+MARKET = re.compile(r"[A-Z]{2}\Z")
 MARKETS_HEADER = "Payg-Markets"  # a service that calls for a client of its own names that one's markets
 KEY_HEADERS = ("API-KEY", "X-API-Key")
 
@@ -42,7 +44,9 @@ class Client:
         if header is None:
             return self
         named = tuple(market.strip() for market in header.split(","))
-        common = tuple(market for market in named if market and market in (self.markets or named))
+        common = tuple(
+            market for market in named if MARKET.match(market) and market in (self.markets or named)
+        )
         if not common:
             raise Forbidden("the key is for other markets")
         return Client(self.name, common)

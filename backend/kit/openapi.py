@@ -8,8 +8,9 @@ How a service uses it, in its routes.py:
         about=__doc__,
         operations=[
             Operation(
-                "POST", "/validate", handlers.validate, "Checks a payment before it is made",
-                request=ValidateRequest, answers={200: Answer, **errors(400, 401)}, security=KEY,
+                "POST", "/validate", handlers.validate, "Checks a payment before it is made", tag="Payments",
+                request=Media(JSON, ValidateRequest, example={"reference": "254543", ...}),
+                answers={200: Answer, **errors(400, 401)}, security=KEY,
             ),
             ...
         ],
@@ -18,17 +19,20 @@ How a service uses it, in its routes.py:
 
 `request` and `answers` name the msgspec schemas that the handlers read and write: the document shows what
 validates. `{name:pattern}` in a path becomes a path parameter with that pattern. `None` is no body, `Media`
-another content type than JSON or an optional body, and a tuple is one of several. GET /openapi.json gives
-the document and GET /docs the page that reference.py draws of it; both are open to anybody.
+another content type than JSON, an optional body or one with an example, and a tuple is one of several.
+`values` are examples of what a path and a query name. GET /openapi.json gives the document and GET /docs the
+page that reference.py draws of it, with a curl line for each operation; both are open to anybody.
 
-tests/backend/contract.py runs schemathesis over a document and the application that serves it.
+tests/backend/contract.py runs schemathesis over a document and the application that serves it, and the curl
+lines of its page; tests/backend/test_every_route.py compares documents with routers.
 """
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from dataclasses import field as dataclass_field
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 from aiohttp import web
@@ -55,8 +59,10 @@ class Media:
     content_type: str
     schema: Any = str
     optional: bool = False
+    example: Any = None  # a request that works on a service where the examples above it were sent
 
 
+Raw = Annotated[str, msgspec.Meta(extra_json_schema={"format": "binary"})]  # bytes as they are
 Body = Any  # a type that msgspec knows, or a Media
 Answer = Body | Sequence[Body | None] | None
 
@@ -80,7 +86,10 @@ def api_key(header: str) -> Security:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One route. `path` as aiohttp takes it; `query` a struct whose fields are the parameters."""
+    """One route. `path` as aiohttp takes it; `query` a struct whose fields are the parameters.
+
+    tag: the group that it is shown in. details: what its summary can't say.
+    """
 
     method: str
     path: str
@@ -88,8 +97,11 @@ class Operation:
     summary: str
     _: KW_ONLY
     answers: Mapping[int, Answer]
-    request: Body | None = None
+    tag: str
+    details: str = ""
+    request: Answer = None
     query: type[msgspec.Struct] | None = None
+    values: Mapping[str, str] = dataclass_field(default_factory=dict[str, str])
     security: Security | None = None
 
 
@@ -103,8 +115,9 @@ def documented(*, title: str, about: str | None, operations: Iterable[Operation]
     async def openapi(_: web.Request) -> web.Response:
         return web.Response(body=encoded, content_type=JSON)
 
-    async def docs(_: web.Request) -> web.Response:
-        return web.Response(text=page, content_type=HTML)
+    async def docs(request: web.Request) -> web.Response:
+        shown = page.replace(reference.ADDRESS, reference.address(request.scheme, request.host, request.path))
+        return web.Response(text=shown, content_type=HTML)
 
     routes = [_route(each.method, each.path, each.handler) for each in told]
     return [*routes, web.get("/openapi.json", openapi), web.get("/docs", docs)]
@@ -122,6 +135,7 @@ def describe(*, title: str, about: str, operations: Sequence[Operation]) -> dict
         "openapi": OPENAPI,
         "info": {"title": title, "version": VERSION, "description": about.strip()},
         "servers": [{"url": "."}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in operations)],
         "paths": paths,
         "components": {"schemas": schemas.components, "securitySchemes": named},
     }
@@ -157,26 +171,36 @@ def _described(operation: Operation, path: str, schemas: _Schemas) -> dict[str, 
     told: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{operation.method.lower()}{path}").strip("_"),
         "summary": operation.summary,
+        "tags": [operation.tag],
         "security": [] if operation.security is None else [{operation.security.name: []}],
         "responses": {
             str(status): _response(status, answer, schemas) for status, answer in operation.answers.items()
         },
     }
+    if operation.details:
+        told["description"] = operation.details
     parameters = [
         _parameter("path", name, {"type": "string", "pattern": f"^{pattern or '[^{}/]+'}$"}, required=True)
         for name, pattern in _PARAMETER.findall(operation.path)
     ]
     if operation.query is not None:
         parameters += schemas.parameters(operation.query)
+    for parameter in parameters:
+        if parameter["name"] in operation.values:
+            parameter["example"] = operation.values[parameter["name"]]
     if parameters:
         told["parameters"] = parameters
-    if operation.request is not None:
-        media = _media(operation.request)
+    if medias := list(_medias(operation.request)):
         told["requestBody"] = {
-            "required": not media.optional,
-            "content": {media.content_type: {"schema": schemas.of(media.schema)}},
+            "required": not any(media.optional for media in medias),
+            "content": {media.content_type: _content(media, schemas) for media in medias},
         }
     return told
+
+
+def _content(media: Media, schemas: _Schemas) -> dict[str, Any]:
+    told: dict[str, Any] = {"schema": schemas.of(media.schema)}
+    return told if media.example is None else told | {"example": media.example}
 
 
 def _response(status: int, answer: Answer, schemas: _Schemas) -> dict[str, Any]:
@@ -198,8 +222,7 @@ def _response(status: int, answer: Answer, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _bodies(operation: Operation) -> Iterator[Media]:
-    if operation.request is not None:
-        yield _media(operation.request)
+    yield from _medias(operation.request)
     for answer in operation.answers.values():
         yield from _medias(answer)
 

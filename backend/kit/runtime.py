@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol
 
+FIRST_S = -62_135_596_800  # 0001-01-01T00:00:00Z
+LAST_S = 253_402_300_799  # 9999-12-31T23:59:59Z
+
 
 class Clock(Protocol):
     """Wall time. Durations and time-outs come from the event loop instead."""
@@ -49,14 +52,17 @@ def uuid4(entropy: Entropy) -> str:
 
 
 def iso(at_ms: int) -> str:
-    """UTC, ISO 8601 with `Z`, whole seconds: "2025-12-01T10:30:00Z" (resolutions 5)."""
-    return _iso(at_ms // 1000)
+    """UTC, ISO 8601 with `Z`, whole seconds: "2025-12-01T10:30:00Z" (resolutions 5).
+
+    A time before the year 1 or after 9999, which an offset can make of a good one, is the calendar's end.
+    """
+    return _iso(min(max(at_ms // 1000, FIRST_S), LAST_S))
 
 
 @lru_cache(1024)
 def _iso(at_s: int) -> str:
     """Remembered: the rows of a batch are of the same few seconds."""
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(at_s, UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def parse_iso(text: str) -> int:

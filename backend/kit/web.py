@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import BackendError, BadRequest, InternalError, MethodNotAllowed, NotFound, TooLarge
 from backend.kit.keys import KEY_HEADERS, ApiKeys
 
@@ -22,6 +23,7 @@ JSON = "application/json"
 _LACKS = re.compile(r"Object missing required field `(.*)`")  # msgspec's, without a path: of the body itself
 
 T = TypeVar("T")
+Q = TypeVar("Q", bound=msgspec.Struct)
 Render = Callable[[BackendError], web.Response]
 
 # Field types of the wire schemas. NUL has no place in any of them (PostgreSQL refuses it in text).
@@ -70,11 +72,17 @@ def application(
             response = rendered(request, error)
         except web.HTTPRequestEntityTooLarge:
             response = rendered(request, TooLarge(f"the body is over {bound} bytes; send less"))
+        except web.RequestPayloadError:  # chunks that are none, or not packed as Content-Encoding says
+            response = rendered(
+                request, BadRequest("the body does not come as its headers say; send it plain")
+            )
         except web.HTTPNotFound:
             response = rendered(request, NotFound("no such path"))
         except web.HTTPMethodNotAllowed as error:
-            response = rendered(request, MethodNotAllowed(f"this path does not take {error.method}"))
-            response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+            allowed = ", ".join(sorted(error.allowed_methods))
+            text = f"this path does not take {error.method}; it takes {allowed}"
+            response = rendered(request, MethodNotAllowed(text, method=error.method))
+            response.headers["Allow"] = allowed
         except web.HTTPException:
             raise
         except Exception as error:
@@ -129,8 +137,22 @@ async def read_json(request: web.Request, schema: type[T]) -> T:
     except msgspec.ValidationError as error:
         fields = _missing(body, schema) if _LACKS.fullmatch(str(error)) else [_field(str(error))]
         raise BadRequest("the request does not fit its schema", fields=fields) from error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
+    except UNREADABLE as error:
         raise _no_json() from error
+
+
+def read_query(request: web.Request, schema: type[Q]) -> Q:
+    """The query as `schema`. BadRequest names the field."""
+    given = dict(request.query)
+    try:
+        asked = msgspec.convert(given, schema, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest("the query does not fit its schema", fields=[_field(str(error))]) from error
+    for field in msgspec.structs.fields(schema):
+        if field.encode_name in given and getattr(asked, field.name) is None:  # msgspec reads "null" as none
+            text = "is null; leave it out instead"
+            raise BadRequest("the query does not fit its schema", fields=[(field.encode_name, text)])
+    return asked
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
@@ -162,7 +184,7 @@ def _missing(body: bytes, schema: type) -> list[tuple[str, str]]:
     """The required members that an object lacks, in the schema's order."""
     try:
         given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a name that the schema's decoder ran over
+    except UNREADABLE as error:  # a name that the schema's decoder ran over
         raise _no_json() from error
     wanted = msgspec.structs.fields(schema)
     return [

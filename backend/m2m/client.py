@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import BY_STATUS, BadRequest, Unavailable
 from backend.kit.http import ApiKey, HttpAnswer, HttpClient, error_of, key_now
 from backend.kit.keys import MARKETS_HEADER
@@ -104,5 +105,5 @@ def _view(answer: HttpAnswer, status: int) -> CommandView:
         raise error_of(answer, "m2m command")
     try:
         return msgspec.json.decode(answer.body, type=CommandView)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise Unavailable("m2m command: the answer has no command") from error

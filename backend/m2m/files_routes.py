@@ -11,6 +11,7 @@ from aiohttp import web
 
 from backend.kit.errors import BackendError, Forbidden, NotFound
 from backend.kit.keys import Client
+from backend.kit.openapi import Handler
 from backend.kit.web import json_response
 from backend.m2m.firmware import PART, FirmwareFiles
 from backend.m2m.rows import FirmwareFile
@@ -22,8 +23,8 @@ BINARY = "application/octet-stream"
 _RANGE = re.compile(r"bytes=([0-9]{0,9})-([0-9]{0,9})\Z")
 
 
-def routes(files: FirmwareFiles, client_of: Callable[[web.Request], Client]) -> list[web.RouteDef]:
-    """The routes; `client_of` says whose a request's key is, or raises Unauthorized."""
+def handlers(files: FirmwareFiles, client_of: Callable[[web.Request], Client]) -> dict[str, Handler]:
+    """The handlers, by method and path; `client_of` says whose a request's key is, or raises Unauthorized."""
 
     async def download(request: web.Request) -> web.StreamResponse:
         return await _download(files, request)
@@ -39,11 +40,7 @@ def routes(files: FirmwareFiles, client_of: Callable[[web.Request], Client]) -> 
         answer = FileAnswer(file.file, file.size, file.sha256, file.md5)
         return json_response(answer, status=201 if added else 200)
 
-    return [
-        web.get(PATH, download),
-        web.get(f"{PATH}/checksum", checksum),
-        web.put(PATH, put),
-    ]
+    return {f"GET {PATH}": download, f"GET {PATH}/checksum": checksum, f"PUT {PATH}": put}
 
 
 def asked_range(request_range: str, size: int) -> tuple[int, int] | None:

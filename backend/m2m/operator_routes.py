@@ -6,46 +6,50 @@
     GET  /v1/devices/{serial}/statuses, /logs
 
 A page goes newest first; its `next` is the `before` of the following one. A key sees its own markets only.
-lifecycle.py and history.py decide.
+lifecycle.py and history.py decide; operator_reference.py tells what the routes take and answer.
 """
 
-import re
 from collections.abc import Callable
+from typing import TypeVar
 
 from aiohttp import web
+from msgspec import Struct
 
 from backend.kit.errors import BackendError, BadRequest, InternalError
 from backend.kit.keys import Client
-from backend.kit.web import json_response, read_json
+from backend.kit.openapi import Operation
+from backend.kit.web import json_response, read_json, read_query
+from backend.m2m import operator_reference
 from backend.m2m.creation import Created
-from backend.m2m.lifecycle import MAX_PAGE, viewer_of
+from backend.m2m.lifecycle import viewer_of
 from backend.m2m.lifecycle_store import Viewer
-from backend.m2m.schemas import BulkAnswer, BulkEntry, BulkRequest, ReportRequest
+from backend.m2m.operator_reference import ID
+from backend.m2m.schemas import BulkAnswer, BulkEntry, BulkRequest, CommandQuery, PageQuery, ReportRequest
 from backend.m2m.service import M2mService
 
 MAX_BULK = 500  # commands of one request: about a write batch
-PAGE = 50
 
-_NUMBER = re.compile(r"[0-9]{1,18}\Z")
-
+Q = TypeVar("Q", bound=Struct)
 ClientOf = Callable[[web.Request], Client]
 
 
-def routes(service: M2mService, client_of: ClientOf) -> list[web.RouteDef]:
+def operations(service: M2mService, client_of: ClientOf) -> list[Operation]:
     """The routes; `client_of` says whose a request's key is, or raises Unauthorized."""
     commands, others = _Commands(service, client_of), _Others(service, client_of)
-    return [
-        web.get("/v1/commands", commands.page),
-        web.post("/v1/commands/bulk", commands.bulk),
-        web.get("/v1/commands/{id}", commands.get),
-        web.post("/v1/commands/{id}/cancel", commands.cancel),
-        web.post("/v1/commands/{id}/retry", commands.retry),
-        web.post("/v1/commands/{id}/report", commands.report),
-        web.get("/v1/dead_letters", others.dead_letters),
-        web.post("/v1/dead_letters/{id}/retry", others.retry_letter),
-        web.get("/v1/devices/{serial}/statuses", others.statuses),
-        web.get("/v1/devices/{serial}/logs", others.logs),
-    ]
+    return operator_reference.operations(
+        {
+            "GET /v1/commands": commands.page,
+            "POST /v1/commands/bulk": commands.bulk,
+            f"GET /v1/commands/{ID}": commands.get,
+            f"POST /v1/commands/{ID}/cancel": commands.cancel,
+            f"POST /v1/commands/{ID}/retry": commands.retry,
+            f"POST /v1/commands/{ID}/report": commands.report,
+            "GET /v1/dead_letters": others.dead_letters,
+            f"POST /v1/dead_letters/{ID}/retry": others.retry_letter,
+            "GET /v1/devices/{serial}/statuses": others.statuses,
+            "GET /v1/devices/{serial}/logs": others.logs,
+        }
+    )
 
 
 class _Commands:
@@ -56,13 +60,9 @@ class _Commands:
 
     async def page(self, request: web.Request) -> web.Response:
         viewer = _viewer(self._client_of(request))
-        before, limit = _paging(request)
+        asked = _query(request, CommandQuery)
         found = await self._lifecycle.page(
-            viewer,
-            serial=_text(request, "identifier"),
-            state=_text(request, "status"),
-            before=before,
-            limit=limit,
+            viewer, serial=asked.identifier, state=asked.status, before=asked.before, limit=asked.limit
         )
         return json_response(found)
 
@@ -102,8 +102,9 @@ class _Others:
 
     async def dead_letters(self, request: web.Request) -> web.Response:
         viewer = _viewer(self._client_of(request))
-        before, limit = _paging(request)
-        return json_response(await self._lifecycle.dead_letters(viewer, before=before, limit=limit))
+        asked = _query(request, PageQuery)
+        found = await self._lifecycle.dead_letters(viewer, before=asked.before, limit=asked.limit)
+        return json_response(found)
 
     async def retry_letter(self, request: web.Request) -> web.Response:
         viewer = _viewer(self._client_of(request))
@@ -111,15 +112,17 @@ class _Others:
 
     async def statuses(self, request: web.Request) -> web.Response:
         viewer = _viewer(self._client_of(request))
-        before, limit = _paging(request)
+        asked = _query(request, PageQuery)
         serial = request.match_info["serial"]
-        return json_response(await self._history.statuses(serial, viewer, before=before, limit=limit))
+        found = await self._history.statuses(serial, viewer, before=asked.before, limit=asked.limit)
+        return json_response(found)
 
     async def logs(self, request: web.Request) -> web.Response:
         viewer = _viewer(self._client_of(request))
-        before, limit = _paging(request)
+        asked = _query(request, PageQuery)
         serial = request.match_info["serial"]
-        return json_response(await self._history.logs(serial, viewer, before=before, limit=limit))
+        found = await self._history.logs(serial, viewer, before=asked.before, limit=asked.limit)
+        return json_response(found)
 
 
 def _viewer(client: Client) -> Viewer:
@@ -133,25 +136,12 @@ def _entry(answer: Created | BackendError) -> BulkEntry:
 
 
 def _id(request: web.Request) -> int:
-    """The id in the path; one that no database gives is 0, which nothing has."""
-    value = request.match_info["id"]
-    return int(value) if _NUMBER.match(value) else 0
+    return int(request.match_info["id"])
 
 
-def _paging(request: web.Request) -> tuple[int | None, int]:
-    """(before, limit) of the query."""
-    before, limit = _text(request, "before"), _text(request, "limit")
-    for name, value in (("before", before), ("limit", limit)):
-        if value is not None and not _NUMBER.match(value):
-            raise BadRequest(f"Invalid parameters: {name}")
-    size = PAGE if limit is None else int(limit)
-    if not 1 <= size <= MAX_PAGE:
-        raise BadRequest("Invalid parameters: limit")
-    return None if before is None else int(before), size
-
-
-def _text(request: web.Request, name: str) -> str | None:
-    value = request.query.get(name)
-    if value is not None and "\x00" in value:
-        raise BadRequest(f"Invalid parameters: {name}")
-    return value or None
+def _query(request: web.Request, schema: type[Q]) -> Q:
+    try:
+        return read_query(request, schema)
+    except BadRequest as error:
+        names = ", ".join(name for name, _ in error.fields)
+        raise BadRequest(f"Invalid parameters: {names}") from None

@@ -1,28 +1,26 @@
 """HTTP of `m2m`: ping, check-ins, the two command routes, devices (resolutions 12-16, checklist 52-69).
 
 make_app builds the application of one service; what it calls is in service.py. files_routes.py adds firmware,
-operator_routes.py what operators see and do.
+operator_routes.py what operators see and do; http_reference.py tells what the routes take and answer.
 """
 
 import base64
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, MethodNotAllowed, NotFound, TooLarge, Unauthorized
 from backend.kit.keys import MARKETS_HEADER, ApiKeys, Client
+from backend.kit.openapi import Handler, documented
 from backend.kit.web import application, json_response, read_json
-from backend.m2m import files_routes, lines, operator_routes, registry
+from backend.m2m import files_routes, http_reference, lines, operator_routes, registry
 from backend.m2m.creation import Created
 from backend.m2m.firmware import MAX_FILE
+from backend.m2m.http_reference import FRAME, LINES
 from backend.m2m.lifecycle import viewer_of
 from backend.m2m.links import MAX_FRAME
-from backend.m2m.schemas import CommandAnswer, CommandRequest, DeviceAnswer, DeviceRequest
+from backend.m2m.schemas import CommandAnswer, CommandRequest, DeviceAnswer, DeviceRequest, Error, Pong
 from backend.m2m.service import M2mService
-
-FRAME = "application/octet-stream"
-LINES = "text/plain"
 
 
 class LoginRequired(Unauthorized):
@@ -38,16 +36,18 @@ class UnsupportedMediaType(BackendError):
 
 def make_app(service: M2mService, keys: ApiKeys) -> web.Application:
     """The application; `keys` says whose an X-API-Key is."""
+    client_of = partial(_client, keys)
+    handlers: dict[str, Handler] = {
+        "GET /v1/ping": _ping,
+        "POST /v1/log": _log(service),
+        "POST /v1/commands": _v1_commands(service, keys),
+        "POST /m2m/command": _m2m_command(service, keys),
+        "POST /v1/devices": _devices(service, keys),
+        **files_routes.handlers(service.firmware, client_of),
+    }
+    told = [*http_reference.operations(handlers), *operator_routes.operations(service, client_of)]
     return application(
-        [
-            web.get("/v1/ping", _ping),
-            web.post("/v1/log", _log(service)),
-            web.post("/v1/commands", _v1_commands(service, keys)),
-            web.post("/m2m/command", _m2m_command(service, keys)),
-            web.post("/v1/devices", _devices(service, keys)),
-            *files_routes.routes(service.firmware, partial(_client, keys)),
-            *operator_routes.routes(service, partial(_client, keys)),
-        ],
+        documented(title="m2m", about=http_reference.ABOUT, operations=told),
         render=render,
         service="m2m",
         keys=keys,
@@ -70,17 +70,14 @@ def render(error: BackendError) -> web.Response:
             text = "Invalid JSON"
         case _:
             text = error.detail
-    response = json_response({"error": text}, status=error.status)
+    response = json_response(Error(text), status=error.status)
     if isinstance(error, LoginRequired):
         response.headers["WWW-Authenticate"] = 'Basic realm="m2m"'
     return response
 
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
-
-
 async def _ping(_request: web.Request) -> web.Response:
-    return json_response({"status": "ok"})
+    return json_response(Pong())
 
 
 def _log(service: M2mService) -> Handler:

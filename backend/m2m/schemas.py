@@ -1,6 +1,38 @@
 """What the command routes take and answer, the callback's body and the JSON of the ops topics."""
 
+from typing import Annotated
+
 import msgspec
+
+from backend.kit.web import Text
+
+PAGE = 50  # of an answer, unless the query names a limit
+
+
+class Error(msgspec.Struct, frozen=True):
+    """Errors of every route (checklist 66-68)."""
+
+    error: str
+
+
+class Pong(msgspec.Struct, frozen=True):
+    """GET /v1/ping."""
+
+    status: str = "ok"
+
+
+class PageQuery(msgspec.Struct, frozen=True):
+    """Those below `before`, at most `limit`."""
+
+    before: Annotated[int, msgspec.Meta(ge=0, lt=10**18)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = PAGE
+
+
+class CommandQuery(PageQuery, frozen=True):
+    """GET /v1/commands: all, or a device's, or those of a status."""
+
+    identifier: Text | None = None
+    status: Text | None = None
 
 
 class CommandRequest(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import ApiKey, HttpClient, error_of, key_now
 from backend.mega.schemas import Queued, SendRequest
@@ -38,7 +39,7 @@ class MegaClient:
             raise error_of(answer, "mega send")
         try:
             return msgspec.json.decode(answer.body, type=Queued)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise Unavailable("mega send: the answer does not fit its schema") from error
 
     def _headers(self) -> dict[str, str]:

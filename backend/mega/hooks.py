@@ -17,7 +17,7 @@ from aiohttp import web
 
 from backend.kit.errors import NotFound
 from backend.kit.openapi import FORM, Answer, Media, Operation
-from backend.kit.web import empty_response, read_form, read_json
+from backend.kit.web import JSON, empty_response, read_form, read_json
 from backend.mega.ports import Received
 from backend.mega.providers import africastalking, infobip, pindo
 from backend.mega.schemas import ErrorAnswer
@@ -29,18 +29,55 @@ SENDER = re.compile(r"\+?[1-9][0-9]{6,14}")
 # 100 reports of about 700 bytes in one call (spec/providers.md, section 4), and room.
 BODIES = {"/hooks/infobip/dlr/{secret}": 256 * 1024, "/hooks/infobip/inbound/{secret}": 256 * 1024}
 
+AT = "2025-12-01 10:30:09"
+DELIVERED = {
+    "messageId": "1733050200000000001",
+    "status": {"groupId": 3, "groupName": "DELIVERED", "id": 5, "name": "DELIVERED_TO_HANDSET"},
+    "doneAt": "2025-12-01T10:30:09.000+0000",
+}
+SAID = {
+    "messageId": "1733050200000000002",
+    "from": "254711000001",
+    "to": "28400",
+    "text": "BAL",
+    "receivedAt": "2025-12-01T10:30:09.000+0000",
+}
+
 
 def hooks(service: MegaService) -> Iterable[Operation]:
     """The routes."""
     handlers = _Hooks(service)
-    form = Media(FORM, dict[str, str])  # the providers' modules say which fields they read
-    called: dict[str, tuple[Handler, object, str]] = {
-        "/hooks/africastalking/dlr": (handlers.africastalking_dlr, form, "A delivery report"),
-        "/hooks/africastalking/inbound": (handlers.africastalking_inbound, form, "What a customer sent"),
-        "/hooks/africastalking/optout": (handlers.africastalking_optout, form, "A customer wants no more"),
-        "/hooks/infobip/dlr": (handlers.infobip_dlr, infobip.Reports, "Delivery reports"),
-        "/hooks/infobip/inbound": (handlers.infobip_inbound, infobip.Inbound, "What customers sent"),
-        "/hooks/pindo/dlr": (handlers.pindo_dlr, pindo.Report, "A delivery report"),
+    called: dict[str, tuple[Handler, Media, str]] = {
+        "/hooks/africastalking/dlr": (
+            handlers.africastalking_dlr,
+            _form({"id": "ATXid_1", "status": "Success", "phoneNumber": "+254711000001"}),
+            "A delivery report",
+        ),
+        "/hooks/africastalking/inbound": (
+            handlers.africastalking_inbound,
+            _form({"id": "in-1", "from": "+254711000001", "to": "28400", "text": "BAL", "date": AT}),
+            "What a customer sent",
+        ),
+        "/hooks/africastalking/optout": (
+            handlers.africastalking_optout,
+            _form({"phoneNumber": "+254711000001", "senderId": "payg"}),
+            "A customer wants no more",
+        ),
+        "/hooks/infobip/dlr": (
+            handlers.infobip_dlr,
+            Media(JSON, infobip.Reports, example={"results": [DELIVERED]}),
+            "Delivery reports",
+        ),
+        "/hooks/infobip/inbound": (
+            handlers.infobip_inbound,
+            Media(JSON, infobip.Inbound, example={"results": [SAID]}),
+            "What customers sent",
+        ),
+        "/hooks/pindo/dlr": (
+            handlers.pindo_dlr,
+            Media(JSON, pindo.Report, example={"status": "Delivered", "sms_id": 4711, "modified_at": AT}),
+            "A delivery report",
+        ),
     }
     refused: dict[int, Answer] = dict.fromkeys((400, 404, 413, 503), ErrorAnswer)
     return [
@@ -49,11 +86,17 @@ def hooks(service: MegaService) -> Iterable[Operation]:
             f"{path}/{{secret}}",
             handlers.guarded(handler),
             summary,
+            tag="Hooks of the providers",
             request=body,
+            values={"secret": "$HOOK_SECRET"},
             answers={200: None, **refused},
         )
         for path, (handler, body, summary) in called.items()
     ]
+
+
+def _form(example: dict[str, str]) -> Media:
+    return Media(FORM, dict[str, str], example=example)  # the providers' modules say which fields they read
 
 
 class _Hooks:

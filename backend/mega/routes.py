@@ -14,9 +14,9 @@ from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, Unauthorized
 from backend.kit.keys import ApiKeys, Client
-from backend.kit.openapi import Answer, Handler, Operation, api_key, documented
+from backend.kit.openapi import Answer, Handler, Media, Operation, api_key, documented
 from backend.kit.runtime import iso, parse_iso
-from backend.kit.web import application, json_response, read_json
+from backend.kit.web import JSON, application, json_response, read_json
 from backend.mega.hooks import BODIES, hooks
 from backend.mega.ports import Dlr, Received
 from backend.mega.schemas import (
@@ -41,14 +41,41 @@ from backend.mega.service import MegaService, check_markets
 from backend.mega.states import REPORTED, Status
 from backend.mega.tables import MessageRow
 
+ABOUT = """
+Short messages: out through the provider of each market, in from customers, and what became of them.
+
+Header X-API-Key. Errors are `{"error", "message", "details"}`; a market without a route is 422 `no_route`.
+The same `reference` of a client again returns the first answer.
+
+Providers call /hooks/...; they sign nothing, so the last part of the path is the credential.
+"""
 DRY_RUN = "dry_run"
 KEY = api_key("X-API-Key")
+SENDING, TOLD = "Sending", "What providers tell"
+NUMBER = "+256772100000"
+MESSAGE_ID = "0f8fad5bd9cb469fa16570867728950e"
+SEND = {"to": NUMBER, "text": "Your light is on.", "reference": "receipt-4711"}
+API_SEND = {"to": NUMBER, "message": "Your light is on.", "reference": "receipt-4712", "priority": "high"}
+INBOUND = {
+    "provider": "africastalking",
+    "from": NUMBER,
+    "to": "28400",
+    "text": "BAL",
+    "provider_message_id": "ATXid_in_1",
+    "received_at": "2025-12-01T10:30:00Z",
+}
+REPORT = {
+    "provider": "africastalking",
+    "provider_message_id": "ATXid_1",
+    "status": "Success",
+    "done_at": "2025-12-01T10:30:09Z",
+}
 
 
 def make_app(service: MegaService, keys: ApiKeys) -> web.Application:
     """The application of `service`; `keys` are whom it lets in."""
     told = [*_operations(_Routes(service, keys)), *hooks(service)]
-    routes = documented(title="mega", about=__doc__, operations=told)
+    routes = documented(title="mega", about=ABOUT, operations=told)
     return application(routes, render=render, service="mega", bodies=BODIES, keys=keys)
 
 
@@ -60,12 +87,23 @@ def _operations(routes: "_Routes") -> list[Operation]:
         summary: str,
         *,
         answers: dict[int, Answer],
-        request: object = None,
+        tag: str,
+        request: Answer = None,
+        values: Mapping[str, str] | None = None,
         query: type[msgspec.Struct] | None = None,
     ) -> Operation:
         said = answers | dict.fromkeys((400, 401, 403, 413, 503), ErrorAnswer)
         return Operation(
-            method, path, handler, summary, request=request, query=query, answers=said, security=KEY
+            method,
+            path,
+            handler,
+            summary,
+            tag=tag,
+            request=request,
+            query=query,
+            values=values or {},
+            answers=said,
+            security=KEY,
         )
 
     missing: dict[int, Answer] = {404: ErrorAnswer}
@@ -76,7 +114,8 @@ def _operations(routes: "_Routes") -> list[Operation]:
             "/send_short_message",
             routes.send,
             "Sends a short message",
-            request=SendRequest,
+            tag=SENDING,
+            request=Media(JSON, SendRequest, example=SEND),
             answers={202: Queued, **unroutable},
         ),
         keyed(
@@ -84,15 +123,17 @@ def _operations(routes: "_Routes") -> list[Operation]:
             "/shortmessages/create_inbound",
             routes.create_inbound,
             "Takes in what a customer sent",
-            request=InboundRequest,
+            tag=TOLD,
+            request=Media(JSON, InboundRequest, example=INBOUND),
             answers={201: InboundAnswer, **missing},
         ),
         keyed(
             "POST",
             "/shortmessages/update_dlr",
             routes.update_dlr,
-            "Takes in a delivery report",
-            request=DlrRequest,
+            "Takes in a delivery report; a final status never changes",
+            tag=TOLD,
+            request=Media(JSON, DlrRequest, example=REPORT),
             answers={200: DlrAnswer, **missing},
         ),
         keyed(
@@ -100,7 +141,8 @@ def _operations(routes: "_Routes") -> list[Operation]:
             "/api/sms/send",
             routes.api_send,
             "Sends a short message, or rehearses it",
-            request=ApiSendRequest,
+            tag=SENDING,
+            request=Media(JSON, ApiSendRequest, example=API_SEND),
             answers={200: ApiSent, **unroutable},
         ),
         keyed(
@@ -108,6 +150,8 @@ def _operations(routes: "_Routes") -> list[Operation]:
             "/api/sms/{message_id}/status",
             routes.api_status,
             "What became of a message",
+            tag=SENDING,
+            values={"message_id": MESSAGE_ID},
             answers={200: SmsStatus, **missing},
         ),
         keyed(
@@ -115,7 +159,8 @@ def _operations(routes: "_Routes") -> list[Operation]:
             "/api/sms/validate",
             routes.api_validate,
             "Checks a message, counts its segments",
-            request=CheckRequest,
+            tag=SENDING,
+            request=Media(JSON, CheckRequest, example={"to": NUMBER, "message": "Your light is on."}),
             answers={200: Checked},
         ),
         keyed(
@@ -123,7 +168,8 @@ def _operations(routes: "_Routes") -> list[Operation]:
             "/api/dlr/callback",
             routes.api_dlr,
             "Takes in a report, by our id or the provider's",
-            request=DlrCallback,
+            tag=TOLD,
+            request=Media(JSON, DlrCallback, example=REPORT),
             answers={200: DlrAnswer, **missing},
         ),
         Operation(
@@ -131,6 +177,7 @@ def _operations(routes: "_Routes") -> list[Operation]:
             "/health",
             routes.health,
             "Whether the database answers",
+            tag=SENDING,
             answers={200: Health, 503: ErrorAnswer},
         ),
         keyed(
@@ -138,6 +185,8 @@ def _operations(routes: "_Routes") -> list[Operation]:
             "/v1/inbox",
             routes.inbox,
             "What a number received; in development alone",
+            tag=SENDING,
+            values={"msisdn": NUMBER.removeprefix("+")},
             query=InboxQuery,
             answers={200: Inbox, **missing},
         ),

@@ -12,6 +12,16 @@ from backend.kit.web import application, read_form
 from backend.mese.schemas import EndingForm, HopForm, parse, parse_ending
 from backend.mese.service import MeseService
 
+ABOUT = """
+The USSD host: an aggregator posts each hop of a session as a form, and the answer is what the phone shows:
+`CON` and a page that asks on, or `END` and the last one.
+
+There is no key: aggregators send none. Errors are a sentence of plain text.
+"""
+CALL = {"sessionId": "ATUid_1", "phoneNumber": "+256772100000"}
+HOP = {**CALL, "serviceCode": "*284#", "networkCode": "64110", "text": ""}
+ENDING = {**CALL, "status": "Success", "hopsCount": "4"}
+
 
 def make_app(service: MeseService) -> web.Application:
     """The application of `service`."""
@@ -30,7 +40,8 @@ def make_app(service: MeseService) -> web.Application:
             "/ussd",
             ussd,
             "A hop of a session; CON asks on, END ends it",
-            request=Media(FORM, HopForm),
+            tag="USSD",
+            request=Media(FORM, HopForm, example=HOP),
             answers={200: Media(PLAIN), **refused},
         ),
         Operation(
@@ -38,11 +49,12 @@ def make_app(service: MeseService) -> web.Application:
             "/ussd/end",
             ended,
             "A session has ended",
-            request=Media(FORM, EndingForm),
+            tag="USSD",
+            request=Media(FORM, EndingForm, example=ENDING),
             answers={200: None, **refused},
         ),
     ]
-    routes = documented(title="mese", about=__doc__, operations=operations)
+    routes = documented(title="mese", about=ABOUT, operations=operations)
     return application(routes, render=render, service="mese")
 
 

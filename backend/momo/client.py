@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable
 from backend.kit.http import ApiKey, HttpAnswer, HttpClient, error_of, key_now
 from backend.momo.errors import BY_CODE, HTTP_STATUS
@@ -123,5 +124,5 @@ def _decoded(answer: HttpAnswer, status: int, kind: type[T], what: str) -> T:
         raise error_of(answer, f"momo {what}")
     try:
         return msgspec.json.decode(answer.body, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Unavailable(f"momo {what}: the answer does not fit its schema") from error

@@ -10,15 +10,13 @@ POST /reconciliation/differences/{id}/close
 
 from collections.abc import Callable
 from datetime import UTC, datetime, time
-from typing import TypeVar
 
-import msgspec
 from aiohttp import web
 
 from backend.kit.errors import BadRequest, Forbidden
 from backend.kit.keys import Client
-from backend.kit.openapi import Answer, Operation, Security
-from backend.kit.web import json_response, read_json
+from backend.kit.openapi import Answer, Media, Operation, Security
+from backend.kit.web import JSON, json_response, read_json, read_query
 from backend.momo.ports import StatementLine
 from backend.momo.reconciliation import Span
 from backend.momo.schemas import (
@@ -43,8 +41,15 @@ from backend.momo.service import MomoService
 DAY_MS = 86_400_000
 ID = "{id:[0-9]{1,18}}"
 
+TAG = "Reconciliation"
+RECONCILE = {
+    "provider_key": "ug_mtn_mobilemoney",
+    "since": "2025-12-01T00:00:00Z",
+    "until": "2025-12-02T00:00:00Z",
+    "lines": [{"provider_tx": "MP251201.1030.A00003", "amount_subunit": 450_000, "currency": "UGX"}],
+}
+
 ClientOf = Callable[[web.Request], Client]
-T = TypeVar("T")
 
 
 def operations(service: MomoService, client_of: ClientOf, key: Security) -> list[Operation]:
@@ -56,7 +61,8 @@ def operations(service: MomoService, client_of: ClientOf, key: Security) -> list
             "/reconciliation",
             routes.reconcile,
             "Compares a provider's statement with our books",
-            request=ReconciliationRequest,
+            tag=TAG,
+            request=Media(JSON, ReconciliationRequest, example=RECONCILE),
             answers={200: ReconciliationReport, **_errors(401, 403, 413, 422, 503)},
             security=key,
         ),
@@ -65,7 +71,10 @@ def operations(service: MomoService, client_of: ClientOf, key: Security) -> list
             "/reconciliation/runs",
             routes.make,
             "Reconciles a day of a provider; one without a statement is asked about each payment",
-            request=RunRequest,
+            tag=TAG,
+            request=Media(
+                JSON, RunRequest, example={"provider_key": "ug_mtn_mobilemoney", "day": "2025-12-01"}
+            ),
             answers={200: ReconciliationReport, **_errors(401, 403, 413, 422, 503)},
             security=key,
         ),
@@ -74,6 +83,7 @@ def operations(service: MomoService, client_of: ClientOf, key: Security) -> list
             "/reconciliation/providers",
             routes.known,
             "The providers that can be reconciled",
+            tag=TAG,
             answers={200: Providers, 401: ErrorAnswer},
             security=key,
         ),
@@ -82,6 +92,8 @@ def operations(service: MomoService, client_of: ClientOf, key: Security) -> list
             "/reconciliation/runs",
             routes.runs,
             "Runs, newest first",
+            tag=TAG,
+            values={"limit": "50"},
             query=PageQuery,
             answers={200: RunPage, **_errors(401)},
             security=key,
@@ -91,6 +103,8 @@ def operations(service: MomoService, client_of: ClientOf, key: Security) -> list
             f"/reconciliation/runs/{ID}",
             routes.run,
             "A run with its report",
+            tag=TAG,
+            values={"id": "1"},
             answers={200: RunView, **_errors(401, 404)},
             security=key,
         ),
@@ -99,6 +113,8 @@ def operations(service: MomoService, client_of: ClientOf, key: Security) -> list
             "/reconciliation/differences",
             routes.differences,
             "Differences, newest first; each is there once, however many runs found it",
+            tag=TAG,
+            values={"state": "open"},
             query=DifferenceQuery,
             answers={200: DifferencePage, **_errors(401)},
             security=key,
@@ -108,7 +124,9 @@ def operations(service: MomoService, client_of: ClientOf, key: Security) -> list
             f"/reconciliation/differences/{ID}/close",
             routes.close,
             "Closes an open difference that an operator has dealt with",
-            request=CloseRequest,
+            tag=TAG,
+            values={"id": "1"},
+            request=Media(JSON, CloseRequest, example={"reason": "The provider has corrected its statement"}),
             answers={200: DifferenceView, **_errors(401, 404, 413)},
             security=key,
         ),
@@ -147,7 +165,7 @@ class _Routes:
 
     async def runs(self, request: web.Request) -> web.Response:
         providers = self._providers(request)
-        query = _query(request, PageQuery)
+        query = read_query(request, PageQuery)
         return json_response(
             await self._service.reports.runs(providers, before=query.before, limit=query.limit)
         )
@@ -158,7 +176,7 @@ class _Routes:
 
     async def differences(self, request: web.Request) -> web.Response:
         providers = self._providers(request)
-        query = _query(request, DifferenceQuery)
+        query = read_query(request, DifferenceQuery)
         found = await self._service.reports.differences(
             providers,
             state=None if query.state == "all" else query.state,
@@ -190,14 +208,6 @@ def _check(client: Client, provider_key: str) -> None:
 
 def _errors(*statuses: int) -> dict[int, Answer]:
     return {400: FieldErrors, **dict.fromkeys(statuses, ErrorAnswer)}
-
-
-def _query(request: web.Request, schema: type[T]) -> T:
-    try:
-        return msgspec.convert(dict(request.query), schema, strict=False)
-    except msgspec.ValidationError as error:
-        text, _, path = str(error).partition(" - at `$.")
-        raise BadRequest("the query does not fit", fields=[(path.rstrip("`"), text)]) from error
 
 
 def _line(line: Line) -> StatementLine:

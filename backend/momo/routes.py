@@ -21,9 +21,9 @@ from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, Forbidden, NotFound, Unauthorized
 from backend.kit.keys import ApiKeys, Client
-from backend.kit.openapi import BASIC, Answer, Media, Operation, api_key, documented
-from backend.kit.web import JSON, application, empty_response, json_response, read_json
-from backend.momo import reconciliation_routes
+from backend.kit.openapi import documented
+from backend.kit.web import application, empty_response, json_response, read_json
+from backend.momo import http_reference, reconciliation_routes
 from backend.momo.errors import HTTP_STATUS, REFUSALS
 from backend.momo.ports import Incoming, Validation
 from backend.momo.schemas import (
@@ -32,7 +32,6 @@ from backend.momo.schemas import (
     FieldError,
     FieldErrors,
     KeyQuery,
-    Payment,
     PaymentRequest,
     ResolveRequest,
     RouteAnswer,
@@ -44,148 +43,31 @@ from backend.momo.schemas import (
 )
 from backend.momo.service import MomoService
 
-KEY = api_key("API-KEY")
 NOT_FOUND = ValidationAnswer(status="reference_not_found")
 TOO_LOW = ValidationAnswer(status="amount_too_low")
-HOOK_END = "{secret:[0-9a-f]{32}}"
-HOOK = "/hooks/{market:[a-z]{2}}/{name:[a-z0-9]+}"
 
 
 def make_app(service: MomoService, keys: ApiKeys) -> web.Application:
     """The application of `service`; `keys` are whom it lets in."""
-    routes = documented(title="momo", about=__doc__, operations=_operations(_Routes(service, keys)))
+    shell = _Routes(service, keys)
+    told = http_reference.operations(
+        {
+            "/resolve": shell.resolve,
+            "/validate": shell.validate,
+            "/payment": shell.pay,
+            http_reference.FOUND: shell.find,
+            http_reference.PAYMENT: shell.payment,
+            "/validate_payment": shell.validate_payment,
+            "/confirm_payment": shell.confirm_payment,
+            http_reference.CALLBACK: shell.callback,
+            http_reference.ASKED: shell.asked,
+            http_reference.TOLD: shell.told,
+        }
+    )
+    told += reconciliation_routes.operations(service, shell.client, http_reference.KEY)
+    routes = documented(title="momo", about=http_reference.ABOUT, operations=told)
     shapes = {"/confirm_payment": _render_empty}
     return application(routes, render=render, service="momo", shapes=shapes, keys=keys)
-
-
-def _operations(routes: "_Routes") -> list[Operation]:
-    reconciliation = reconciliation_routes.operations(routes.service, routes.client, KEY)
-    return [*_asked_for(routes), *reconciliation, *_momoep(routes), *_hooks(routes)]
-
-
-def _asked_for(routes: "_Routes") -> list[Operation]:
-    """Payments that we ask for, and what they are checked against."""
-    return [
-        Operation(
-            "POST",
-            "/resolve",
-            routes.resolve,
-            "Where payments to a reference go",
-            request=ResolveRequest,
-            answers={200: RouteAnswer, 404: ValidationAnswer, **_errors(401, 403, 413, 503)},
-            security=KEY,
-        ),
-        Operation(
-            "POST",
-            "/validate",
-            routes.validate,
-            "Whether billing would take a payment",
-            request=ValidateRequest,
-            answers=_VALIDATION,
-            security=KEY,
-        ),
-        Operation(
-            "POST",
-            "/payment",
-            routes.pay,
-            "Asks the customer's provider for a payment",
-            request=PaymentRequest,
-            answers={
-                202: Payment,
-                404: ValidationAnswer,
-                412: ValidationAnswer,
-                **_errors(401, 403, 409, 413, 422, 503),
-            },
-            security=KEY,
-        ),
-        Operation(
-            "GET",
-            "/payment",
-            routes.find,
-            "What became of the payment that this client asked for with a key; 404: it never was",
-            query=KeyQuery,
-            answers={200: Payment, **_errors(401, 404)},
-            security=KEY,
-        ),
-        Operation(
-            "GET",
-            "/payment/{payment_id:[0-9a-f-]{36}}",
-            routes.payment,
-            "What became of a payment; waits for its end up to `wait_s` seconds",
-            query=WaitQuery,
-            answers={200: Payment, **_errors(401, 404)},
-            security=KEY,
-        ),
-    ]
-
-
-def _momoep(routes: "_Routes") -> list[Operation]:
-    """Payments that customers begin, told by MoMoEP."""
-    return [
-        Operation(
-            "POST",
-            "/validate_payment",
-            routes.validate_payment,
-            "Whether billing would take a payment that a customer begins",
-            request=ValidatePayment,
-            answers=_VALIDATION,
-            security=KEY,
-        ),
-        Operation(
-            "POST",
-            "/confirm_payment",
-            routes.confirm_payment,
-            "Takes in a payment that was made; 409: it was here before",
-            request=ConfirmPayment,
-            answers=dict.fromkeys((200, 400, 401, 403, 409, 413, 503)),
-            security=KEY,
-        ),
-    ]
-
-
-def _hooks(routes: "_Routes") -> list[Operation]:
-    """What providers call; the providers fix their bodies and ours."""
-    callback = "/hooks/{provider:[a-z]+}/" + HOOK_END
-    answers: dict[int, Answer] = {200: (dict[str, object], None), **_errors(404, 413)}
-    told: dict[int, Answer] = {200: dict[str, object], **_errors(404, 413)}
-    body = Media(JSON, object, optional=True)
-    return [
-        Operation(method, path, handler, summary, request=body, answers=answer, security=security)
-        for method, path, handler, summary, answer, security in (
-            ("POST", callback, routes.callback, "A provider's callback", answers, None),
-            ("PUT", callback, routes.callback, "A provider's callback", answers, None),
-            (
-                "POST",
-                f"{HOOK}/v/{HOOK_END}",
-                routes.asked,
-                "A provider asks before it takes money",
-                told,
-                None,
-            ),
-            (
-                "POST",
-                f"{HOOK}/c/{HOOK_END}",
-                routes.told,
-                "A provider tells that money has moved",
-                told,
-                None,
-            ),
-            ("POST", HOOK, routes.told, "The same, of one that logs in", told, BASIC),
-        )
-    ]
-
-
-def _errors(*statuses: int) -> dict[int, Answer]:
-    """What those statuses, and 400, say."""
-    return {400: FieldErrors, **dict.fromkeys(statuses, ErrorAnswer)}
-
-
-_VALIDATION: dict[int, Answer] = {
-    200: ValidationAnswer,
-    404: ValidationAnswer,
-    412: ValidationAnswer,
-    **_errors(401, 403, 413, 503),
-}
 
 
 def render(error: BackendError) -> web.Response:

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Forbidden, NotFound, Unavailable, Unprocessable
 from backend.kit.http import ApiKey, HttpAnswer, HttpClient, error_of, key_now
 from backend.kit.keys import MARKETS_HEADER
@@ -115,5 +116,5 @@ class MotoClient:
 def _status(answer: HttpAnswer) -> str:
     try:
         return msgspec.json.decode(answer.body, type=StatusAnswer).status
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise Unavailable("moto order: the answer has no status") from error

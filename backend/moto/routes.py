@@ -31,6 +31,15 @@ from backend.moto.schemas import (
 )
 from backend.moto.service import MotoService
 
+ABOUT = """
+Keypad tokens of two families: moto, and openpaygo.
+
+Header API-KEY. What can't be done is said under 200 as `{"status"}`, and under 400, 403 and 404 too; an
+`encoding` that is not known gets an empty 200. 503 is a page of HTML.
+
+unlock_relative adds days, unlock_absolute sets the day since activation, counter_sync sets the counter. The
+encodings are `*+0-9+#+pad3 space3` and `*+0-9#`; none is plain digits.
+"""
 KEY = api_key("API-KEY")
 PAGE = 50
 MAX_PAGE = 200  # attempts of an answer
@@ -100,13 +109,23 @@ def make_app(service: MotoService, keys: ApiKeys) -> web.Application:
         return client.narrowed(request.headers.get(MARKETS_HEADER))
 
     told = [
-        *_token_operations(stateless=stateless(STATELESS), solarium=stateless(SOLARIUM), stateful=stateful),
         *_operator_operations(devices=devices, state=state, sequence=sequence, attempts=attempts),
+        *_token_operations(stateless=stateless(STATELESS), solarium=stateless(SOLARIUM), stateful=stateful),
     ]
-    routes = documented(title="moto", about=__doc__, operations=told)
+    routes = documented(title="moto", about=ABOUT, operations=told)
     return application(routes, render=render, service="moto", keys=keys)
 
 
+_SERIAL = "SCBLNX/A/BT/240300126900"
+_SECRET = "00112233AABBCC"  # noqa: S105 - of the examples
+_DEVICE = {"serial": _SERIAL, "market": "UG", "secret": _SECRET}
+_STATELESS = {
+    "device": _SERIAL,
+    "command": "unlock_relative",
+    "payload": 10,
+    "sequence_number": 1,
+    "secret": _SECRET,
+}
 _REFUSED: dict[int, Answer] = {
     **dict.fromkeys((400, 403, 413, 429), StatusAnswer),
     503: Media(HTML),
@@ -115,9 +134,19 @@ _REFUSED: dict[int, Answer] = {
 
 def _token_operations(*, stateless: Handler, solarium: Handler, stateful: Handler) -> list[Operation]:
     tokens: Answer = (TokenAnswer, StatusAnswer, None)  # 200 says why not, too; nothing: a bad encoding
-    asked = Media(JSON, TokenRequest, optional=True)
+    asked = Media(JSON, TokenRequest, optional=True, example=_STATELESS)
     return [
-        Operation("POST", path, handler, summary, request=asked, answers=answers | _REFUSED, security=KEY)
+        Operation(
+            "POST",
+            path,
+            handler,
+            summary,
+            tag="Tokens",
+            details="200 has a status text instead of a token if the request can't be done.",
+            request=asked,
+            answers=answers | _REFUSED,
+            security=KEY,
+        )
         for path, handler, summary, answers in (
             (
                 "/api/v1/tokens/stateless/generate",
@@ -144,8 +173,9 @@ def _operator_operations(
             "POST",
             "/api/v1/devices",
             devices,
-            "Registers a device",
-            request=Media(JSON, DeviceRequest, optional=True),
+            "Registers a device; again with the same values changes nothing",
+            tag="Devices",
+            request=Media(JSON, DeviceRequest, optional=True, example=_DEVICE),
             answers={201: DeviceAnswer, 409: StatusAnswer, **_REFUSED},
             security=KEY,
         ),
@@ -154,7 +184,9 @@ def _operator_operations(
             "/api/v1/devices/{serial}/state",
             state,
             "Reports a device stolen, lost or active",
-            request=StateRequest,
+            tag="Devices",
+            request=Media(JSON, StateRequest, example={"state": "active"}),
+            values={"serial": _SERIAL},
             answers={200: StateAnswer, 404: (StatusAnswer, None), **_REFUSED},
             security=KEY,
         ),
@@ -163,6 +195,8 @@ def _operator_operations(
             "/api/v1/devices/{serial}/sequence",
             sequence,
             "The last sequence number that a device was given",
+            tag="Devices",
+            values={"serial": _SERIAL},
             answers={200: SequenceAnswer, 404: (StatusAnswer, None), **_REFUSED},
             security=KEY,
         ),
@@ -171,6 +205,8 @@ def _operator_operations(
             "/api/v1/attempts",
             attempts,
             "Who asked for tokens, newest first",
+            tag="Devices",
+            values={"device": _SERIAL, "limit": "50"},
             query=AttemptQuery,
             answers={200: AttemptPage, **_REFUSED},
             security=KEY,

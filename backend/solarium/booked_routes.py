@@ -10,17 +10,39 @@ from aiohttp import web
 
 from backend.kit.errors import Forbidden
 from backend.kit.keys import Client
-from backend.kit.web import json_response, read_json
-from backend.solarium.schemas import BookedBetween, BookedPayments, BookedRequest, epoch_ms
+from backend.kit.openapi import Answer, Media, Operation
+from backend.kit.web import JSON, json_response, read_json
+from backend.solarium.operator_reference import KEY
+from backend.solarium.schemas import BookedBetween, BookedPayments, BookedRequest, Errors, epoch_ms
 from backend.solarium.service import Solarium
+
+PROVIDER = {"provider_key": "ug_mtn_mobilemoney"}
+NAMED = {**PROVIDER, "transactions": ["MP251201.1030.A00001"]}
+BETWEEN = {**PROVIDER, "since": "2025-12-01T00:00:00Z", "until": "2025-12-02T00:00:00Z"}
 
 ClientOf = Callable[[web.Request], Client]
 
 
-def routes(service: Solarium, client_of: ClientOf) -> list[web.RouteDef]:
+def operations(service: Solarium, client_of: ClientOf) -> list[Operation]:
     """The routes; `client_of` says whose a request's key is, or raises Unauthorized."""
     books = _Books(service, client_of)
-    return [web.post("/booked_payments", books.named), web.post("/booked_between", books.between)]
+    refused: dict[int, Answer] = dict.fromkeys((400, 401, 403, 413, 503), Errors)
+    return [
+        Operation(
+            "POST",
+            path,
+            handler,
+            summary,
+            tag="What is booked",
+            request=Media(JSON, schema, example=example),
+            answers={200: BookedPayments, **refused},
+            security=KEY,
+        )
+        for path, handler, summary, schema, example in (
+            ("/booked_payments", books.named, "Payments by their transactions", BookedRequest, NAMED),
+            ("/booked_between", books.between, "Payments by time, in pages", BookedBetween, BETWEEN),
+        )
+    ]
 
 
 class _Books:

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable
 from backend.kit.http import ApiKey, HttpAnswer, HttpClient, error_of, key_now
 from backend.kit.runtime import iso
@@ -145,7 +146,7 @@ class SolariumClient:
 def _decoded(answer: HttpAnswer, schema: type[T]) -> T:
     try:
         return msgspec.json.decode(answer.body, type=schema)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise Unavailable(
             f"solarium answered HTTP {answer.status} with a body that is not its own"
         ) from error

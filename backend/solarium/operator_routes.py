@@ -9,7 +9,7 @@
     GET        /v1/suspense          POST /v1/suspense/{id}/resolve, /v1/payments/{id}/reverse
 
 A key sees its own markets only: what is of another market is not found. operations.py, registration.py and
-corrections.py decide.
+corrections.py decide; operator_reference.py tells what the routes take and answer.
 """
 
 import re
@@ -19,26 +19,32 @@ from aiohttp import web
 
 from backend.kit.errors import BadRequest
 from backend.kit.keys import Client
+from backend.kit.openapi import Operation
 from backend.kit.runtime import parse_iso
-from backend.kit.web import json_response, read_json
+from backend.kit.web import json_response, read_json, read_query
+from backend.solarium import operator_reference
+from backend.solarium.operator_reference import IMPORT_ACCOUNTS, IMPORT_DEVICES
 from backend.solarium.operator_schemas import (
+    AccountQuery,
     AccountRequest,
+    DeviceEventQuery,
+    DeviceQuery,
     DeviceRequest,
+    ImportQuery,
     ImportReport,
+    PageQuery,
     PairRequest,
     PlanRequest,
     ResolutionRequest,
     ReturnRequest,
     ReversalRequest,
+    StatementQuery,
 )
 from backend.solarium.service import Solarium
 
-IMPORT_ACCOUNTS, IMPORT_DEVICES = "/v1/imports/accounts", "/v1/imports/devices"
 MAX_FILE = 32 * 1024 * 1024  # 100,000 rows of 320 bytes
 BODIES: Mapping[str, int] = {IMPORT_ACCOUNTS: MAX_FILE, IMPORT_DEVICES: MAX_FILE}
 
-PAGE = 50
-MAX_PAGE = 200
 FAR_MS = 2**53  # beyond every statement
 
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
@@ -46,30 +52,32 @@ _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 ClientOf = Callable[[web.Request], Client]
 
 
-def routes(service: Solarium, client_of: ClientOf) -> list[web.RouteDef]:
+def operations(service: Solarium, client_of: ClientOf) -> list[Operation]:
     """The routes; `client_of` says whose a request's key is, or raises Unauthorized."""
     stock, money = _Stock(service, client_of), _Money(service, client_of)
-    return [
-        web.post("/v1/plans", stock.create_plan),
-        web.get("/v1/plans", stock.plans),
-        web.post("/v1/accounts", stock.create_account),
-        web.get("/v1/accounts", stock.accounts),
-        web.get("/v1/accounts/{id}", stock.account),
-        web.post("/v1/accounts/{id}/pair", stock.pair),
-        web.post("/v1/accounts/{id}/swap", stock.swap),
-        web.post("/v1/accounts/{id}/return", stock.give_back),
-        web.post("/v1/devices", stock.create_device),
-        web.get("/v1/devices", stock.devices),
-        web.get("/v1/device_events", stock.events),
-        web.post(IMPORT_ACCOUNTS, stock.import_accounts),
-        web.post(IMPORT_DEVICES, stock.import_devices),
-        web.get(IMPORT_DEVICES, stock.device_counts),
-        web.get("/v1/actions", stock.journal),
-        web.get("/v1/accounts/{id}/statement", money.statement),
-        web.get("/v1/suspense", money.suspense),
-        web.post("/v1/suspense/{id}/resolve", money.resolve),
-        web.post("/v1/payments/{id}/reverse", money.reverse),
-    ]
+    return operator_reference.operations(
+        {
+            "POST /v1/plans": stock.create_plan,
+            "GET /v1/plans": stock.plans,
+            "POST /v1/accounts": stock.create_account,
+            "GET /v1/accounts": stock.accounts,
+            "GET /v1/accounts/{id}": stock.account,
+            "POST /v1/accounts/{id}/pair": stock.pair,
+            "POST /v1/accounts/{id}/swap": stock.swap,
+            "POST /v1/accounts/{id}/return": stock.give_back,
+            "POST /v1/devices": stock.create_device,
+            "GET /v1/devices": stock.devices,
+            "GET /v1/device_events": stock.events,
+            f"POST {IMPORT_ACCOUNTS}": stock.import_accounts,
+            f"POST {IMPORT_DEVICES}": stock.import_devices,
+            f"GET {IMPORT_DEVICES}": stock.device_counts,
+            "GET /v1/actions": stock.journal,
+            "GET /v1/accounts/{id}/statement": money.statement,
+            "GET /v1/suspense": money.suspense,
+            "POST /v1/suspense/{id}/resolve": money.resolve,
+            "POST /v1/payments/{id}/reverse": money.reverse,
+        }
+    )
 
 
 class _Stock:
@@ -94,9 +102,10 @@ class _Stock:
 
     async def accounts(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
-        before, limit = _paging(request)
-        equal = {name: _text(request, name) for name in ("reference", "msisdn", "device")}
-        return json_response(await self._operations.accounts(by, equal=equal, before=before, limit=limit))
+        asked = read_query(request, AccountQuery)
+        equal = {name: getattr(asked, name) for name in ("reference", "msisdn", "device")}
+        found = await self._operations.accounts(by, equal=equal, before=asked.before, limit=asked.limit)
+        return json_response(found)
 
     async def account(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
@@ -121,8 +130,9 @@ class _Stock:
 
     async def journal(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
-        before, limit = _paging(request)
-        return json_response(await self._operations.journal(by, before=before, limit=limit))
+        asked = read_query(request, PageQuery)
+        found = await self._operations.journal(by, before=asked.before, limit=asked.limit)
+        return json_response(found)
 
     async def create_device(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
@@ -131,12 +141,12 @@ class _Stock:
 
     async def import_accounts(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
-        dry_run = _flag(request, "dry_run")
+        dry_run = read_query(request, ImportQuery).dry_run
         return _report(await self._imports.accounts(await request.read(), by, dry_run=dry_run))
 
     async def import_devices(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
-        dry_run = _flag(request, "dry_run")
+        dry_run = read_query(request, ImportQuery).dry_run
         return _report(await self._imports.devices(await request.read(), by, dry_run=dry_run))
 
     async def device_counts(self, request: web.Request) -> web.Response:
@@ -144,14 +154,15 @@ class _Stock:
 
     async def devices(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
-        _, limit = _paging(request)
-        equal = {"state": _text(request, "state"), "serial": _text(request, "serial")}
-        after = _text(request, "after") or ""
-        return json_response(await self._operations.devices(by, equal=equal, after=after, limit=limit))
+        asked = read_query(request, DeviceQuery)
+        equal = {"state": asked.state, "serial": asked.serial}
+        found = await self._operations.devices(by, equal=equal, after=asked.after or "", limit=asked.limit)
+        return json_response(found)
 
     async def events(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
-        return json_response(await self._operations.events(_text(request, "identifier") or "", by))
+        asked = read_query(request, DeviceEventQuery)
+        return json_response(await self._operations.events(asked.identifier, by))
 
 
 class _Money:
@@ -161,8 +172,9 @@ class _Money:
 
     async def suspense(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
-        before, limit = _paging(request)
-        return json_response(await self._corrections.suspense(by, before=before, limit=limit))
+        asked = read_query(request, PageQuery)
+        found = await self._corrections.suspense(by, before=asked.before, limit=asked.limit)
+        return json_response(found)
 
     async def resolve(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
@@ -176,20 +188,18 @@ class _Money:
 
     async def statement(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
-        from_ms, to_ms = _time(request, "from", 0), _time(request, "to", FAR_MS)
-        found = await self._corrections.statement(_id(request), by, from_ms=from_ms, to_ms=to_ms)
+        asked = read_query(request, StatementQuery)
+        found = await self._corrections.statement(
+            _id(request),
+            by,
+            from_ms=_time("from", asked.since, 0),
+            to_ms=_time("to", asked.until, FAR_MS),
+        )
         return json_response(found)
 
 
 def _report(report: ImportReport) -> web.Response:
     return json_response(report, status=422 if report.errors else 200)
-
-
-def _flag(request: web.Request, name: str) -> bool:
-    value = _text(request, name) or "false"
-    if value not in ("true", "false"):
-        raise BadRequest("the query does not fit", fields=[(name, "is true or false")])
-    return value == "true"
 
 
 def _id(request: web.Request) -> int:
@@ -198,28 +208,8 @@ def _id(request: web.Request) -> int:
     return int(value) if _NUMBER.match(value) else 0
 
 
-def _paging(request: web.Request) -> tuple[int | None, int]:
-    """(before, limit) of the query."""
-    before, limit = _text(request, "before"), _text(request, "limit")
-    for name, value in (("before", before), ("limit", limit)):
-        if value is not None and not _NUMBER.match(value):
-            raise BadRequest("the query does not fit", fields=[(name, "is no number")])
-    size = PAGE if limit is None else int(limit)
-    if not 1 <= size <= MAX_PAGE:
-        raise BadRequest("the query does not fit", fields=[("limit", f"is 1 to {MAX_PAGE}")])
-    return None if before is None else int(before), size
-
-
-def _text(request: web.Request, name: str) -> str | None:
-    value = request.query.get(name)
-    if value is not None and ("\x00" in value or not value.isprintable()):
-        raise BadRequest("the query does not fit", fields=[(name, "is no text")])
-    return value or None
-
-
-def _time(request: web.Request, name: str, default: int) -> int:
-    value = _text(request, name)
+def _time(name: str, value: str | None, default_ms: int) -> int:
     try:
-        return default if value is None else parse_iso(value)
+        return default_ms if value is None else parse_iso(value)
     except ValueError as error:
         raise BadRequest("the query does not fit", fields=[(name, "is no ISO 8601 time")]) from error

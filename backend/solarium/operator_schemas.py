@@ -14,6 +14,54 @@ SecretHex = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){1,64}\Z")]
 LinkKeyHex = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}){16,64}\Z")]
 Password = Annotated[str, Meta(pattern=r"^[!-~]{16,200}\Z")]
 Family = Literal["moto", "openpaygo"]
+Before = Annotated[int, Meta(ge=0, lt=10**18)] | None
+Limit = Annotated[int, Meta(ge=1, le=200)]
+Printable = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
+
+PAGE = 50  # rows of an answer unless the query names a limit
+
+
+class PageQuery(Struct, frozen=True):
+    """Rows of an answer: those below the id `before`, at most `limit`."""
+
+    before: Before = None
+    limit: Limit = PAGE
+
+
+class AccountQuery(PageQuery, frozen=True):
+    """GET /v1/accounts: all, or those that have all that is named."""
+
+    reference: Printable | None = None
+    msisdn: Printable | None = None
+    device: Printable | None = None
+
+
+class DeviceQuery(Struct, frozen=True):
+    """GET /v1/devices: all, or those that have all that is named; the serials behind `after`."""
+
+    state: Printable | None = None
+    serial: Printable | None = None
+    after: Printable | None = None
+    limit: Limit = PAGE
+
+
+class DeviceEventQuery(Struct, frozen=True):
+    """GET /v1/device_events: a device's serial."""
+
+    identifier: Printable
+
+
+class ImportQuery(Struct, frozen=True):
+    """POST /v1/imports/...: whether the file is only checked."""
+
+    dry_run: bool = False
+
+
+class StatementQuery(Struct, frozen=True, rename={"since": "from", "until": "to"}):
+    """GET /v1/accounts/{id}/statement: ISO 8601 times, UTC without an offset; all of it if none is named."""
+
+    since: Printable | None = None
+    until: Printable | None = None
 
 
 class PlanRequest(Struct, frozen=True):

@@ -1,18 +1,20 @@
 """Solarium's HTTP: inbound routes (API-KEY), M2M's callback (signed), and the external API (Bearer).
 
 Errors come in three shapes: `errors` with fields (resolutions 6), no body at all (confirm_payment), and the
-external API's own. What a request means is decided in service.py and external.py.
+external API's own. What a request means is decided in service.py and external.py; http_reference.py tells
+what these routes take and answer, operator_routes.py has those of operators.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, Forbidden, MethodNotAllowed, Unauthorized
 from backend.kit.keys import ApiKeys, Client
+from backend.kit.openapi import Handler, documented
 from backend.kit.web import application, empty_response, json_response, read_json
-from backend.solarium import booked_routes, operator_routes
+from backend.solarium import booked_routes, http_reference, operator_routes
 from backend.solarium.schemas import (
     REFERENCE_NOT_FOUND,
     STATUS_CODES,
@@ -35,8 +37,6 @@ from backend.solarium.schemas import (
     Validation,
 )
 from backend.solarium.service import SERVICE, Solarium
-
-Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 SECURITY_HEADERS = {  # checklist 47
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
@@ -61,12 +61,13 @@ def make_app(service: Solarium, keys: ApiKeys) -> web.Application:
         "/api/payment/simulation": external.simulation,
         "/api/payment/execution": external.execution,
     }
+    told = [
+        *http_reference.operations(posts),
+        *booked_routes.operations(service, inbound.client),
+        *operator_routes.operations(service, inbound.client),
+    ]
     return application(
-        [
-            *(web.route("*", path, _post_only(handler)) for path, handler in posts.items()),
-            *operator_routes.routes(service, inbound.client),
-            *booked_routes.routes(service, inbound.client),
-        ],
+        documented(title=SERVICE, about=http_reference.ABOUT, operations=told),
         render=_render,
         service=SERVICE,
         keys=keys,
@@ -217,23 +218,15 @@ class _External:
 
     def _render(self, error: BackendError, unauthorized: str) -> web.Response:
         if isinstance(error, MethodNotAllowed):
-            return _headed(self._answer(DotNetError(error.detail), error.status), error)
+            text = f"The requested resource does not support http method '{error.method}'."
+            return self._answer(DotNetError(text), error.status)
         code = _EXTERNAL_CODES.get(error.status, error.code)
         text = "; ".join(f"{name}: {why}" if name else why for name, why in error.fields) or error.detail
         code = unauthorized if isinstance(error, Unauthorized) else code
-        return _headed(self._answer(ExternalError(code, text), error.status), error)
+        return self._answer(ExternalError(code, text), error.status)
 
 
 _EXTERNAL_CODES = {400: "invalid_request", 500: "server_error", 503: "temporarily_unavailable"}  # RFC 6749
-
-
-def _post_only(handler: Handler) -> Handler:
-    async def post_only(request: web.Request) -> web.Response:
-        if request.method != "POST":
-            raise MethodNotAllowed(f"The requested resource does not support http method '{request.method}'.")
-        return await handler(request)
-
-    return post_only
 
 
 def _allow(markets: tuple[str, ...], market: str) -> None:
@@ -244,15 +237,8 @@ def _allow(markets: tuple[str, ...], market: str) -> None:
 def _render(error: BackendError) -> web.Response:
     fields = error.fields or (("", error.detail),)
     body = Errors([FieldError(name, why) for name, why in fields])
-    return _headed(json_response(body, status=error.status), error)
+    return json_response(body, status=error.status)
 
 
 def _render_empty(error: BackendError) -> web.Response:
-    return _headed(empty_response(error.status), error)
-
-
-def _headed(response: web.Response, error: BackendError) -> web.Response:
-    """With Allow on the 405 that `_post_only` raises; those of the router have it."""
-    if isinstance(error, MethodNotAllowed):
-        response.headers.setdefault("Allow", "POST")
-    return response
+    return empty_response(error.status)

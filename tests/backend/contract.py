@@ -1,12 +1,18 @@
 """Runs schemathesis over the document that an application serves, against that application.
 
-A test serves its application (`served`), loads the document (`document_of`) and asks for all of it (`run`).
-The application lives on a loop in a thread of its own, because schemathesis calls over blocking HTTP.
+A test serves its application (`served`), loads the document (`document_of`) and asks for all of it (`run`);
+`curl` runs the curl lines of its page. The application lives on a loop in a thread of its own, because
+schemathesis calls over blocking HTTP. CONTRACT_EXAMPLES in the environment is how many random requests each
+operation gets (`make explore` has many).
 """
 
 import asyncio
+import base64
+import html
 import itertools
+import os
 import re
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +30,9 @@ from schemathesis.pytest._test_builder import build_operation_test
 from backend.kit.openapi import MAY_BE_EMPTY, OPENAPI
 
 START_S = 30  # of a server, with its migrations, on a busy machine
-EXAMPLES = 6  # random ones of each operation; the phase that walks the boundaries adds its own
+# Random ones of each operation; the phase that walks the boundaries adds its own.
+EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "6"))
+Sign = Callable[[bytes], Mapping[str, str]]
 App = Callable[[], AbstractAsyncContextManager[web.Application]]
 
 
@@ -52,6 +60,11 @@ def served(app: App) -> Iterator[str]:
         finally:
             loop.call_soon_threadsafe(stop.set)
             server.result()
+
+
+def basic(login: str) -> str:
+    """The Authorization of `name:password`."""
+    return f"Basic {base64.b64encode(login.encode()).decode()}"
 
 
 def document_of(url: str) -> schemathesis.BaseSchema:
@@ -91,11 +104,13 @@ def run(
     headers: Mapping[str, str],
     secrets: Mapping[str, str] | None = None,
     known: Mapping[str, object] | None = None,
+    sign: Sign | None = None,
 ) -> None:
     """Every operation of a document: its answers are as the document says.
 
     `headers` carry the real keys; `secrets` are path parameters that are credentials; `known` values that
-    the service has heard of take the place of made-up ones in every second good body.
+    the service has heard of take the place of made-up ones in every second good body. `sign` gives the
+    headers of a webhook with that body.
     """
     turns = itertools.cycle((True, False))
 
@@ -104,13 +119,16 @@ def run(
             case.path_parameters[name] = secrets[name]
         if isinstance(case.body, dict) and case.meta.generation.mode.is_positive and next(turns):
             case.body = case.body | {name: known[name] for name in case.body.keys() & (known or {}).keys()}
-        response = case.call(headers=dict(headers))
+        signed = None if sign is None else _Signed(sign)
+        response = case.call(headers=dict(headers), auth=signed)
         told = case.operation.definition.raw["responses"].get(str(response.status_code))
         bodiless = told is not None and MAY_BE_EMPTY in told and not response.content
         assert told is None or bodiless or bool(response.content) == ("content" in told)
         of_bodies = ("content_type_conformance", "response_schema_conformance") if bodiless else ()
         excluded = CHECKS.get_by_names(of_bodies)
-        case.validate_response(response, excluded_checks=excluded, headers=dict(headers))
+        case.validate_response(
+            response, excluded_checks=excluded, headers=dict(headers), transport_kwargs={"auth": signed}
+        )
 
     operations = [found.ok() for found in schema.get_all_operations()]
     assert operations
@@ -122,3 +140,64 @@ def run(
             given_kwargs={},
             feedback=FeedbackSources(),
         )()
+
+
+class _Signed(requests.auth.AuthBase):
+    """Signs what is sent with a signature, whatever that was."""
+
+    def __init__(self, sign: Sign):
+        self._sign = sign
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        body = request.body or b""
+        if "webhook-signature" in request.headers:
+            request.headers.update(self._sign(body.encode() if isinstance(body, str) else body))
+        return request
+
+
+@schemathesis.serializer("text/csv")
+def _csv(_: schemathesis.SerializationContext, value: object) -> bytes:
+    return str(value).encode("utf-8", "surrogatepass")
+
+
+def curl(
+    url: str,
+    variables: Mapping[str, str],
+    *,
+    refused: Mapping[str, int] | None = None,
+    sign: Sign | None = None,
+) -> None:
+    """Runs the curl lines of the page one after the other: each gets a 2xx that its operation tells.
+
+    `variables` are the shell's; `refused` has the status that an operation (POST /path) gets instead, because
+    its example names what only a partner can know.
+    """
+    document = requests.get(f"{url}/openapi.json", timeout=START_S).json()
+    page = requests.get(f"{url}/docs", timeout=START_S).text
+    assert f"URL={url}\n" in page.replace("</pre>", "\n")
+    lines = [html.unescape(line) for line in re.findall(r'<pre class="curl">(.*?)</pre>', page, re.DOTALL)]
+    tags = [tag["name"] for tag in document["tags"]]
+    told = sorted(
+        (
+            (f"{method.upper()} {path}", operation)
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+        ),
+        key=lambda each: tags.index(each[1]["tags"][0]),
+    )
+    for (name, operation), line in zip(told, lines, strict=True):
+        contents = list(operation.get("requestBody", {}).get("content", {}).values())
+        example = contents[0].get("example") if contents else None
+        environment = {"PATH": os.environ["PATH"], "URL": url, **variables}
+        if sign is not None and example is not None:
+            # What curl sends is what -d names: the page's JSON.
+            sent = re.search(r"(?:-d|--data-binary) '(.*)'$", line, re.DOTALL)
+            names = sign(sent[1].encode() if sent else b"")
+            environment |= {key.upper().replace("-", "_"): value for key, value in names.items()}
+        shell = f"{line} -o /dev/null -w '%{{http_code}}'"
+        done = subprocess.run(["/bin/bash", "-uc", shell], env=environment, capture_output=True, check=False)
+        status = int(done.stdout or b"0")
+        expected = (refused or {}).get(name)
+        good = status == expected if expected else 200 <= status < 300
+        assert good, (name, line, status, done.stderr)
+        assert str(status) in operation["responses"], (name, status)

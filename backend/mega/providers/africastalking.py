@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import BadRequest, Unavailable
 from backend.kit.http import HttpAnswer, HttpClient, TimedOut
 from backend.kit.runtime import parse_iso
@@ -119,7 +120,7 @@ def _outcome(answer: HttpAnswer) -> Accepted | Refused:
         return Refused(f"HTTP {answer.status}", elsewhere=True)
     try:
         data = msgspec.json.decode(answer.body, type=_Answer).data
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise TimedOut("africastalking: the answer does not fit its contract") from error
     if not data.recipients:
         return Refused(data.message or "no recipients", elsewhere=True)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable
 from backend.kit.http import HttpAnswer, HttpClient, TimedOut
 from backend.kit.runtime import parse_iso
@@ -143,7 +144,7 @@ class InfobipProvider:
             raise Unavailable(f"infobip logs: HTTP {answer.status}", retry_after_s=answer.retry_after_s)
         try:
             found = dlrs_of(msgspec.json.decode(answer.body, type=Reports))
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise Unavailable("infobip logs: the answer does not fit its contract") from error
         return next((dlr for dlr in found if dlr.provider_message_id == message.id), None)
 
@@ -194,7 +195,7 @@ def _outcome(answer: HttpAnswer) -> Accepted | Refused:
         return Refused(f"HTTP {answer.status}", elsewhere=True)
     try:
         messages = msgspec.json.decode(answer.body, type=_Answer).messages
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise TimedOut("infobip: the answer does not fit its contract") from error
     if not messages:
         raise TimedOut("infobip: the answer names no message")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import BadRequest, Unavailable
 from backend.kit.http import HttpAnswer, HttpClient, TimedOut
 from backend.kit.web import JSON
@@ -103,7 +104,7 @@ def _outcome(answer: HttpAnswer) -> Accepted | Refused:
         return Refused(_reason(answer), elsewhere=True)
     try:
         sent = msgspec.json.decode(answer.body, type=_Sent)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise TimedOut("pindo: the answer does not fit its contract") from error
     return Accepted(str(sent.sms_id), sent.status or None)
 
@@ -111,6 +112,6 @@ def _outcome(answer: HttpAnswer) -> Accepted | Refused:
 def _reason(answer: HttpAnswer) -> str:
     try:
         told = msgspec.json.decode(answer.body, type=_Error).message
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         told = ""
     return told or f"HTTP {answer.status}"

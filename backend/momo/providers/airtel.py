@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from backend.kit import rsa
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import HttpAnswer, HttpClient, TimedOut, Unreachable
 from backend.kit.runtime import Clock, Entropy
@@ -161,14 +162,17 @@ class AirtelProvider:
         try:
             callback = msgspec.json.decode(body, type=_Callback)
             named = msgspec.json.decode(callback.transaction, type=_Named).id
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return None
         good = not self._config.hashed or self._is_hash(bytes(callback.transaction), callback.hash)
         return named if good and "\x00" not in named else None
 
     def _is_hash(self, transaction: bytes, seen: str) -> bool:
         """Whether a hash is of the transaction, in compact JSON, as it came or with its letters escaped."""
-        compact = json.dumps(json.loads(transaction), separators=(",", ":")).encode()
+        try:
+            compact = json.dumps(json.loads(transaction), separators=(",", ":")).encode()
+        except UNREADABLE:
+            return False
         secret = self._config.client_secret.encode()
         hashes = [base64.b64encode(hmac.digest(secret, form, "sha256")) for form in (transaction, compact)]
         return any(hmac.compare_digest(ours, seen.encode()) for ours in hashes)
@@ -247,7 +251,7 @@ class AirtelProvider:
             raise _unavailable(answer, "token")
         try:
             token = msgspec.json.decode(answer.body, type=_Token, strict=False)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise Unavailable("airtel token: the answer does not fit its contract") from error
         return token.access_token, token.expires_in
 
@@ -270,7 +274,7 @@ def _requested(answer: HttpAnswer) -> ProviderStatus:
 def _decoded(answer: HttpAnswer, what: str) -> _Answer:
     try:
         return msgspec.json.decode(answer.body, type=_Answer)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Unavailable(f"airtel {what}: the answer does not fit its contract") from error
 
 
@@ -278,7 +282,7 @@ def _codes(answer: HttpAnswer) -> frozenset[str]:
     """Both codes of an answer: either may be the telling one."""
     try:
         said = msgspec.json.decode(answer.body, type=_Answer).status
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return frozenset()
     return frozenset((said.response_code, said.result_code))
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import HttpAnswer, HttpClient, TimedOut, Unreachable
 from backend.kit.runtime import Clock
@@ -278,7 +279,7 @@ def _refuses_token(answer: HttpAnswer) -> bool:
 def _pushed(answer: HttpAnswer) -> ProviderStatus:
     try:
         pushed = msgspec.json.decode(answer.body, type=_Pushed)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise TimedOut("daraja push: the answer does not fit its contract") from error
     if str(pushed.ResponseCode) != "0":
         return Failed(pushed.ResponseDescription or f"ResponseCode {pushed.ResponseCode}")
@@ -288,7 +289,7 @@ def _pushed(answer: HttpAnswer) -> ProviderStatus:
 def _heard(body: bytes) -> _Result | None:
     try:
         return msgspec.json.decode(body, type=_Callback).Body.stk_callback
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -330,14 +331,14 @@ def _paid_at_ms(text: str) -> int | None:
 def _problem(answer: HttpAnswer) -> _Problem:
     try:
         return msgspec.json.decode(answer.body, type=_Problem)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return _Problem()
 
 
 def _decoded(answer: HttpAnswer, schema: type[T], what: str) -> T:
     try:
         return msgspec.json.decode(answer.body, type=schema, strict=False)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Unavailable(f"daraja {what}: the answer does not fit its contract") from error
 
 

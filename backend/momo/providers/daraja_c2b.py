@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import BadRequest
 from backend.momo.ports import Incoming
 from backend.momo.providers.calls import sender_of, subunits
@@ -56,7 +57,7 @@ class DarajaC2b:
         """See Paybill."""
         try:
             notice = msgspec.json.decode(body, type=_Notice)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadRequest("daraja c2b: the call does not fit its contract") from error
         amount_subunit = subunits(notice.TransAmount)
         transaction = notice.TransID.replace("\x00", "")[:200]

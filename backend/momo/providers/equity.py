@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from backend.kit import rsa
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import HttpAnswer, HttpClient
 from backend.kit.runtime import Clock, parse_iso
@@ -162,7 +163,7 @@ class EquityProvider:
             raise _unavailable(answer, "token")
         try:
             token = msgspec.json.decode(answer.body, type=_Token)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise Unavailable("equity token: the answer does not fit its contract") from error
         return token.access_token, self._life_s(token.expires_in)
 
@@ -205,14 +206,14 @@ def _succeeded(callback: _Callback, debit: Debit) -> Succeeded:
 def _called(body: bytes) -> _Callback | None:
     try:
         return msgspec.json.decode(body, type=_Callback)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
 def _said(answer: HttpAnswer) -> _Said | None:
     try:
         return msgspec.json.decode(answer.body, type=_Said)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

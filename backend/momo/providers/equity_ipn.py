@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import BadRequest
 from backend.momo.ports import Incoming
 from backend.momo.providers.calls import sender_of, subunits
@@ -65,7 +66,7 @@ class EquityIpn:
         """See Paybill."""
         try:
             ipn = msgspec.json.decode(body, type=_Ipn)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadRequest("equity ipn: the call does not fit its contract") from error
         transaction = ipn.transaction
         if transaction.status != "SUCCESS":

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from backend.kit import rsa
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import HttpAnswer, HttpClient, TimedOut, Unreachable
 from backend.kit.runtime import Clock, parse_iso
@@ -151,7 +152,7 @@ class HalopesaProvider:
         try:
             key = msgspec.json.decode(answer.body, type=_Key).public_key
             rsa.load_public(key)
-        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        except UNREADABLE as error:
             raise Unavailable("halopesa public key: the answer has none") from error
         self._keys[base_url] = (key, self._clock.now_ms() + KEY_LIFE_MS)
         return key
@@ -191,7 +192,7 @@ class HalopesaProvider:
             raise _unavailable(answer, "token")
         try:
             token = msgspec.json.decode(answer.body, type=_Token).data
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise Unavailable("halopesa token: the answer does not fit its contract") from error
         return token.access_token, self._life_s(token.expire)
 
@@ -214,14 +215,14 @@ def _succeeded(callback: _Callback, debit: Debit) -> Succeeded:
 def _called(body: bytes) -> _Callback | None:
     try:
         return msgspec.json.decode(body, type=_Callback)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
 def _said(answer: HttpAnswer) -> _Said | None:
     try:
         return msgspec.json.decode(answer.body, type=_Said)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import msgspec
 
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import HttpAnswer, HttpClient
 from backend.kit.runtime import Clock
@@ -125,7 +126,7 @@ class MtnProvider:
             raise _unavailable(answer, "status")
         try:
             seen = msgspec.json.decode(answer.body, type=_Status)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise Unavailable("mtn status: the answer does not fit its contract") from error
         return _standing(seen)
 
@@ -158,7 +159,7 @@ class MtnProvider:
             raise _unavailable(answer, "token")
         try:
             token = msgspec.json.decode(answer.body, type=_Token, strict=False)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise Unavailable("mtn token: the answer does not fit its contract") from error
         return token.access_token, token.expires_in
 
@@ -188,7 +189,7 @@ def _standing(seen: _Status) -> ProviderStatus:
 def _code(answer: HttpAnswer) -> str:
     try:
         return str(msgspec.json.decode(answer.body, type=_Problem).code)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return ""
 
 
