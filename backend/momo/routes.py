@@ -152,9 +152,10 @@ class _Routes:
         return json_response(payment)
 
     async def payment(self, request: web.Request) -> web.Response:
-        self.client(request)
+        markets = self.client(request).markets
         wait_s = _wait(request.query).wait_s
-        return json_response(await self.service.wait(request.match_info["payment_id"], wait_s=wait_s))
+        payment_id = request.match_info["payment_id"]
+        return json_response(await self.service.wait(payment_id, wait_s=wait_s, markets=markets))
 
     async def callback(self, request: web.Request) -> web.Response:
         provider, secret = request.match_info["provider"], request.match_info["secret"]

@@ -244,10 +244,10 @@ class MomoService:
         if validation.status != "ok":
             raise BY_CODE[validation.status](f"billing refuses the payment: {validation.status}")
 
-    async def wait(self, payment_id: str, *, wait_s: float) -> Payment:
+    async def wait(self, payment_id: str, *, wait_s: float, markets: Sequence[str] = ()) -> Payment:
         """The payment, as soon as it is confirmed or failed, or after `wait_s` seconds (at most MAX_WAIT_S).
 
-        NotFound: no such payment.
+        NotFound: no such payment, or of none of `markets` (none named: of any).
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(wait_s, MAX_WAIT_S)
@@ -255,7 +255,7 @@ class MomoService:
             while True:
                 changed.clear()
                 row = await self._database.read(lambda c: self._store.by_id(c, payment_id))
-                if row is None:
+                if row is None or (markets and row.provider_key[:2].upper() not in markets):
                     raise NotFound("no such payment")
                 left_s = deadline - loop.time()
                 if row.state in SETTLED or left_s <= 0:
