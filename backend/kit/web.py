@@ -5,7 +5,7 @@ A route parses, calls the service and renders. Whatever it raises is a BackendEr
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
 
@@ -63,7 +63,7 @@ def application(
     async def shell(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        bound = next((own for end, own in bounds if _route(request).endswith(end)), MAX_BODY)
+        bound = _bound(request, bounds) if bounds else MAX_BODY
         try:
             if keys is not None and (key := presented(request)):
                 await keys.follow(key)
@@ -104,7 +104,15 @@ def application(
 
 def presented(request: web.Request) -> str | None:
     """The API key of a request, in whichever header."""
-    return next((key for name in KEY_HEADERS if (key := request.headers.get(name))), None)
+    for name in KEY_HEADERS:
+        if key := request.headers.get(name):
+            return key
+    return None
+
+
+def _bound(request: web.Request, bounds: Sequence[tuple[str, int]]) -> int:
+    route = _route(request)
+    return next((own for end, own in bounds if route.endswith(end)), MAX_BODY)
 
 
 def _bounded(request: web.Request, bound: int) -> web.Request:
