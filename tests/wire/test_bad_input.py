@@ -220,6 +220,7 @@ async def rows(database: Database) -> dict[str, list[str]]:
     return before
 
 
+@pytest.mark.timeout(900)  # 8,000 requests of one application, on a machine that does other things too
 @pytest.mark.parametrize("name", NAMES)
 async def test_bad_requests_get_the_documented_error_and_change_nothing(name: str, tmp_path: Path) -> None:
     done = await run(name, f"sqlite:///{tmp_path}", sql_only=False)
