@@ -7,7 +7,7 @@ from backend.kit.vault import Vault
 from backend.m2m.rows import Device
 from protocols.magicbox import seal, wire
 
-MAX_LINKS = 20_000  # about 60 MB; beyond it a key costs 50 microseconds to open again
+MAX_LINKS = 20_000  # about 80 MB; beyond it a key costs 50 microseconds to open again
 MAX_FRAME = 4096  # what a board's buffers hold
 
 

@@ -119,12 +119,12 @@ class M2mService:
             bills=config.billing_url is not None,
         )
         self._frames: WriteBatch[Delivery, list[IngestAnswer]] = WriteBatch(
-            database, self._ingest.decide, max_batch=config.max_batch
+            database, self._ingest.decide, max_batch=config.max_batch, overlapping=True
         )
         life_ms = int(config.command_life_s * 1000)
         creations = Creations(store=self._store, clock=clock, life_ms=life_ms, sms_after_ms=sms_after_ms)
         self._creations: WriteBatch[Creation, Created | BackendError] = WriteBatch(
-            database, creations.decide, max_batch=config.max_batch
+            database, creations.decide, max_batch=config.max_batch, overlapping=True
         )
         self._states: WriteBatch[StateReport, list[OpsEvent]] = WriteBatch(
             database, Presence(store=self._store, clock=clock).decide

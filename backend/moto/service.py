@@ -115,7 +115,7 @@ class MotoService:
             database, self._decide, max_batch=config.max_batch
         )
         self._asked: WriteBatch[_Asked, BackendError | None] = WriteBatch(
-            database, self._ask, max_batch=config.max_batch
+            database, self._ask, max_batch=config.max_batch, overlapping=True
         )
         self._walker = Walker()
         self.keys: ApiKeys = self._store.keys

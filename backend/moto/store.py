@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -11,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Select,
     Table,
     Text,
     UniqueConstraint,
@@ -26,10 +29,11 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backend.kit.keys import ApiKeys
-from backend.kit.rows import RowsStatement
+from backend.kit.rows import Given, RowsStatement
 from backend.moto.ownership import ACTIVE, Attempt
 
 ATTEMPT = tuple(Attempt.__dataclass_fields__)
+_ATTEMPT = attrgetter(*ATTEMPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ class Store:
             Index("attempts_device", "device", "id"),
         )
         self._note = RowsStatement(lambda given: given.insert(self.attempts, ATTEMPT))
+        self._owners = RowsStatement(lambda given: given.packed(_owners(self.devices, given)))
 
     def add_device(self, connection: Connection, device: DeviceRow, now_ms: int) -> DeviceRow:
         """The stored row of this serial: `device`, unless there was one already."""
@@ -154,9 +159,8 @@ class Store:
 
     def owners(self, connection: Connection, serials: Collection[str]) -> dict[str, tuple[str, str]]:
         """(market, state) of the devices that are registered of `serials`, to read."""
-        table = self.devices
-        statement = select(table.c.serial, table.c.market, table.c.state).where(table.c.serial.in_(serials))
-        return {row[0]: (row[1], row[2]) for row in connection.execute(statement).all()}
+        rows = self._owners.read(connection, [(serial,) for serial in serials], tuple[str, str, str])
+        return {serial: (market, state) for serial, market, state in rows}
 
     def set_state(self, connection: Connection, serial: str, state: str) -> None:
         """A device is active, stolen or lost."""
@@ -166,7 +170,7 @@ class Store:
     def note(self, connection: Connection, attempts: Sequence[Attempt]) -> None:
         """Keep what was tried."""
         if attempts:
-            self._note.run(connection, [tuple(getattr(row, name) for name in ATTEMPT) for row in attempts])
+            self._note.run(connection, [_ATTEMPT(row) for row in attempts])
 
     def attempts_of(
         self,
@@ -263,3 +267,8 @@ class Store:
             .group_by(table.c.serial)
         )
         return {serial: int(days) for serial, days in connection.execute(statement).all()}
+
+
+def _owners(table: Table, given: Given) -> Select[*tuple[Any, ...]]:
+    serials = select(given.column(0, table.c.serial)).select_from(given.table)
+    return select(table.c.serial, table.c.market, table.c.state).where(table.c.serial.in_(serials))

@@ -11,7 +11,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 ENTRIES = ("firmware.main", "firmware.boot", "firmware.provisioning")
 HAL_OF = {"unix": "firmware.hal.process", "esp32": "firmware.hal.esp32", "rp2": "firmware.hal.rp2"}
 PACKAGES = ("firmware", "protocols")
-_HOSTS_ONLY = frozenset({"protocols.tokens.siphash_host"})  # openpaygo.py imports it on CPython
+_HOSTS_ONLY = frozenset({"protocols.mac_host", "protocols.tokens.siphash_host"})  # for CPython
 
 
 def modules(*platforms: str) -> list[str]:

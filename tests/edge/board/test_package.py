@@ -55,7 +55,11 @@ def test_a_build_has_one_hal_and_nothing_of_hosts(platform: str) -> None:
     for name, entry in entries.items():
         assert (f"firmware/hal/{entry}.py" in found) == (name == platform)
     assert {"firmware/main.py", "firmware/boot.py", "firmware/ota.py", "firmware/__init__.py"} <= set(found)
-    assert not {"protocols/magicbox/frames.py", "protocols/tokens/siphash_host.py"} & set(found)
+    assert not {
+        "protocols/magicbox/frames.py",
+        "protocols/tokens/siphash_host.py",
+        "protocols/mac_host.py",
+    } & set(found)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
