@@ -45,19 +45,19 @@ WHY = {"reason": "x"}
 
 CASES: dict[str, dict[str, tuple[str, object]]] = {
     "solarium": {
-        "* /api/auth/token": (SIGNED, None),
-        "* /api/m2m/events": (SIGNED, None),
-        "* /api/payment/execution": (SIGNED, None),
-        "* /api/payment/simulation": (SIGNED, None),
-        "* /m2m/callback/{order_id}": (SIGNED, None),
-        "* /confirm_payment": (REFUSED, {**ACCOUNT, **MONEY, **PAID, "momoep_id": "1"}),
-        "* /customer_accounts": (REFUSED, {"msisdn": "{msisdn}", "market": "UG"}),
-        "* /customer_tokens": (
+        "POST /api/auth/token": (SIGNED, None),
+        "POST /api/m2m/events": (SIGNED, None),
+        "POST /api/payment/execution": (SIGNED, None),
+        "POST /api/payment/simulation": (SIGNED, None),
+        "POST /m2m/callback/{order_id}": (SIGNED, None),
+        "POST /confirm_payment": (REFUSED, {**ACCOUNT, **MONEY, **PAID, "momoep_id": "1"}),
+        "POST /customer_accounts": (REFUSED, {"msisdn": "{msisdn}", "market": "UG"}),
+        "POST /customer_tokens": (
             REFUSED,
             {"msisdn": "{msisdn}", "market": "UG", "reference": "{reference}"},
         ),
-        "* /resolve_account": (REFUSED, {"reference": "{reference}", "market": "UG"}),
-        "* /validate_payment": (REFUSED, {**ACCOUNT, **MONEY}),
+        "POST /resolve_account": (REFUSED, {"reference": "{reference}", "market": "UG"}),
+        "POST /validate_payment": (REFUSED, {**ACCOUNT, **MONEY}),
         "GET /v1/accounts": (EMPTY, None),
         "GET /v1/accounts/{id}": (REFUSED, None),
         "GET /v1/accounts/{id}/statement": (REFUSED, None),
@@ -186,7 +186,7 @@ def test_every_route_has_a_case() -> None:
     }
     for name, app in apps.items():
         routes = {f"{one.method} {one.resource.canonical}" for one in app.router.routes() if one.resource}
-        told = {route for route in routes if not route.startswith("HEAD ")}
+        told = {route for route in routes if not route.startswith(("HEAD ", "* "))}  # *: 405 for the rest
         assert told - {"GET /docs", "GET /openapi.json"} == set(CASES[name]), name
 
 
@@ -221,7 +221,6 @@ async def _tried(
     expected, body = case
     known, marks = about
     method, _, path = route.partition(" ")
-    method = "POST" if method == "*" else method
     path = _filled(path, {**known, "serial": known["quoted"]}) + _filled(QUERIES.get(route, ""), known)
     data = body if isinstance(body, str | None) else _filled(json.dumps(body), known)
     headers = {"API-KEY": key, "X-API-Key": key}
