@@ -199,7 +199,7 @@ async def _untold(books: Books) -> list[str]:
     return [
         f"session {session} hears nothing of its payment"
         for session, key, answer in await books.rows("mese", query)
-        if str(answer).endswith(PENDING) and key not in keys and f"{FOLLOW_UP}:{session}" not in told
+        if str(answer).endswith(PENDING) and key not in keys and f"ref:{FOLLOW_UP}:{session}" not in told
     ]
 
 
