@@ -5,6 +5,7 @@ items become Publications. Next: `uplink.py` and `feed.py` move them.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,6 +17,12 @@ UP_FILTER = f"{topics.PREFIX}/dev/+/up"
 STATE_FILTER = f"{topics.PREFIX}/dev/+/state"
 
 _MAX_STATE_BYTES = 256  # several times what a device writes
+
+# Pure, and loops over every character of a serial; remembered for so many, about 5 MB each.
+_DEVICES = 20_000
+_parsed = lru_cache(_DEVICES)(topics.parse)
+_down = lru_cache(_DEVICES)(topics.down)
+_ops = lru_cache(_DEVICES)(topics.ops)
 
 
 class _StateDocument(msgspec.Struct):
@@ -61,7 +68,7 @@ class Ignored:
 
 def read(topic: str, payload: bytes) -> Uplink | StateReport | Ignored:
     """Return what a device said; Ignored for another topic and for a state that does not parse."""
-    parsed = topics.parse(topic)
+    parsed = _parsed(topic)
     if parsed is None or parsed[0] not in ("up", "state"):
         return Ignored("unknown_topic")
     serial = parsed[1]
@@ -82,12 +89,12 @@ def _read_state(serial: str, payload: bytes) -> StateReport | Ignored:
 
 def downlink(serial: str, frame: bytes) -> Publication:
     """A frame for a device: QoS 0, because outbox and application acknowledgement carry the reliability."""
-    return Publication(topics.down(serial), frame, qos=0, retain=False)
+    return Publication(_down(serial), frame, qos=0, retain=False)
 
 
 def ops_event(event: OpsEvent, *, qos: int) -> Publication:
     """An event for the ops topics, a status retained. Raises ValueError for an unknown kind or market."""
-    topic = topics.ops(event.market, event.serial, event.kind)
+    topic = _ops(event.market, event.serial, event.kind)
     return Publication(topic, event.payload, qos, retain=event.kind == "status")
 
 
@@ -95,5 +102,5 @@ def feed_item(item: FeedItem) -> Publication:
     """A leased item as what it becomes; ops kinds at QoS 1. Raises ValueError for an unknown channel."""
     if item.channel == "down":
         return downlink(item.serial, item.payload)
-    topic = topics.ops(item.market, item.serial, item.channel)
+    topic = _ops(item.market, item.serial, item.channel)
     return Publication(topic, item.payload, qos=1, retain=item.channel == "status")
