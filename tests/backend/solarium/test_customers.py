@@ -171,6 +171,22 @@ def test_paid_until_is_what_using_the_days_one_by_one_gives(
     is_given()
 
 
+PAYMENT: dict[str, object] = {
+    "receipt": "x",
+    "provider_key": "p",
+    "outcome": "credited",
+    "reference": "r",
+    "business_account": "b",
+    "amount_subunit": 1,
+    "currency": "UGX",
+    "sender_phone_number": "1",
+    "sender_masked": False,
+    "momoep_id": "1",
+    "received_at_ms": 0,
+    "confirmed_at_ms": 0,
+}
+
+
 async def paid_until_ms(url: str, orders: list[tuple[int, int, int | None]]) -> int | None:
     store = Store(b"")
     rows = [
@@ -206,6 +222,8 @@ async def paid_until_ms(url: str, orders: list[tuple[int, int, int | None]]) -> 
             },
         )
         if rows:
+            paid = [{**PAYMENT, "id": row["payment_id"], "provider_tx": row["id"]} for row in rows]
+            connection.execute(insert(store.tables.payments), paid)
             connection.execute(insert(store.tables.token_orders), rows)
         (found,) = accounts_of_number(connection, store.tables, msisdn="1", market="UG")
         return found.paid_until_ms
