@@ -266,11 +266,11 @@ class Ingest:
         )
         sent = {command.id for command, _ in chosen}
         changes.sent[_way(opened)] |= sent
-        # Not once more with the next frame of this batch.
-        waiting[opened.device.serial] = [
-            replace(command, state=SENT, sent_at_ms=now_ms) if command.id in sent else command
-            for command in waiting.get(opened.device.serial, [])
-        ]
+        if sent:  # and not once more with the next frame of this batch
+            waiting[opened.device.serial] = [
+                replace(command, state=SENT, sent_at_ms=now_ms) if command.id in sent else command
+                for command in waiting.get(opened.device.serial, [])
+            ]
         return IngestAnswer(
             down=self._down(opened, [said for _, said in chosen], now_ms // 1000),
             events=tuple(opened.events),

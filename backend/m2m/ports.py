@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from ipaddress import ip_address
 from typing import Protocol
 
 RESOLVE_S = 3.0  # a slower name is judged when its callback is sent
@@ -36,9 +37,19 @@ class SystemResolver:
 
     async def resolve(self, host: str) -> list[str]:
         """See Resolver."""
+        if _is_address(host):  # the system need not be asked, in a thread, what it would only repeat
+            return [host]
         try:
             async with asyncio.timeout(RESOLVE_S):
                 found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError, TimeoutError):
             return []
         return sorted({str(address[4][0]) for address in found})
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
