@@ -32,6 +32,7 @@ FIXED_VALUES = {
 DAY_COMMANDS = ("unlock_relative", openpaygo.ADD_TIME)  # what grants `payload` days more
 
 MAX_OPENPAYGO_COUNT = 10_000  # a token a day for 13 years; every count is a hash (walker.py)
+DISTINCT = 32  # numbers back: twice what a device remembers of digits (firmware/counters.py, RECENT)
 MAX_ENCODING = 100  # characters; the longest known one has 20
 MAX_INTEGER_DIGITS = 19  # more is over every limit and slow to convert
 
@@ -117,11 +118,31 @@ def check(request: TokenRequest, *, default_family: str, registered: bool) -> Wa
     )
 
 
-def next_sequence_number(wanted: Wanted, last: int) -> int:
-    """The number of a device's next token: by one, or for OpenPAYGO by the command's parity."""
+def next_sequence_number(wanted: Wanted, last: int, credentials: Credentials) -> int:
+    """The number of a device's next token: by one, or for OpenPAYGO by the command's parity.
+
+    A Moto number is passed over if its digits are those of the same command and payload at one of the
+    DISTINCT numbers before: 19 bits of signature repeat once in some 30,000 tokens, and a device takes digits
+    that it accepted lately as spent.
+    """
     if wanted.family == OPENPAYGO:
         return openpaygo.next_count(last, wanted.command)
-    return last + 1
+    number = last + 1
+    while _is_repeated(wanted, number, credentials):
+        number += 1
+    return number
+
+
+def _is_repeated(wanted: Wanted, number: int, credentials: Credentials) -> bool:
+    command = moto.COMMAND_CODES[wanted.command]
+    try:
+        digits = moto.encode(credentials.secret, command, wanted.payload, number)
+        earlier = range(max(0, number - DISTINCT), number)
+        return any(
+            moto.encode(credentials.secret, command, wanted.payload, each) == digits for each in earlier
+        )
+    except TokenError:  # there is no such token; `digits_of` says so
+        return False
 
 
 def last_after(wanted: Wanted, sequence_number: int) -> int:

@@ -336,12 +336,13 @@ class MotoService:
     def _number(self, request: _Stateful, device: DeviceRow, last: int) -> tuple[_Made, TokenRow | None, int]:
         """Answer, row to write and the device's last number; no row if the encoding does not parse."""
         wanted = check(request.request, default_family=device.family, registered=True)
+        credentials = self._fitting(device, wanted)
         number = wanted.sequence_number
         if number is None:
-            number = next_sequence_number(wanted, last)
+            number = next_sequence_number(wanted, last, credentials)
         elif number <= last:
             raise Refused("Sequence number already used")
-        digits = digits_of(wanted, number, self._fitting(device, wanted))
+        digits = digits_of(wanted, number, credentials)
         if digits is None:
             return _Made(None, number), None, last
         row = TokenRow(
@@ -367,13 +368,10 @@ class MotoService:
 
     def _fitting(self, device: DeviceRow, wanted: Wanted) -> Credentials:
         """The device's credentials; Refused if they can't make tokens of the family that is asked for."""
-        credentials = self._credentials(device)
+        credentials = Credentials(self._vault.open(device.secret, device.serial), device.starting_code)
         if wanted.family == OPENPAYGO and len(credentials.secret) != openpaygo.SECRET_SIZE:
             raise Refused("Family is invalid")
         return credentials
-
-    def _credentials(self, device: DeviceRow) -> Credentials:
-        return Credentials(self._vault.open(device.secret, device.serial), device.starting_code)
 
 
 def _owned(request: _Stateful, device: DeviceRow | None, *, again: bool) -> DeviceRow | None:

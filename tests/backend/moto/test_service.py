@@ -217,3 +217,24 @@ async def test_a_key_is_for_its_markets(service: MotoService, http: TestClient) 
     async with http.post("/api/v1/tokens/generate", json=body, headers={"API-KEY": "rw-key"}) as answer:
         assert (answer.status, await answer.json()) == (403, {"status": "not authorized"})
     assert (await service.audit()).tokens == 0
+
+
+async def test_a_number_whose_digits_were_given_lately_is_passed_over(service: MotoService) -> None:
+    """A device takes digits that it accepted lately as spent: who buys the same days again would get none."""
+    secret = bytes.fromhex(SECRET)
+    seen: dict[int, int] = {}  # digits: the last number that has them
+    for number in range(1, 200_000):
+        digits = moto.encode(secret, moto.COMMAND_CODES["unlock_relative"], 3, number)
+        if number - seen.get(digits, -100) <= 32:
+            break
+        seen[digits] = number
+    else:
+        raise AssertionError("no digits repeat; the test needs another secret")
+    await service.register(
+        serial="M/2", secret_hex=SECRET, family="moto", market="UG", last_sequence=number - 1
+    )
+    token = await service.order(device="M/2", command="unlock_relative", payload=3, reference="first")
+    assert token.sequence_number == number + 1
+    assert int(token.digits) not in {found for found, at in seen.items() if number - at <= 32}
+    other = await service.order(device="M/2", command="unlock_relative", payload=4, reference="second")
+    assert other.sequence_number == number + 2
