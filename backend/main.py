@@ -138,7 +138,8 @@ async def _serve(serving: _Serving, folder: DataDir) -> int:
         development=settings.development,
     )
     served = _build(service, site)
-    served.app.middlewares.extend((settings.proxies(), only_from(sources_of(settings.callback_ips))))
+    served.app.middlewares.insert(0, settings.proxies())  # before the shell, which counts wrong keys by peer
+    served.app.middlewares.append(only_from(sources_of(settings.callback_ips)))
     runner = web.AppRunner(served.app, access_log=None)
     try:
         await served.service.start()

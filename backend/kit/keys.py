@@ -18,11 +18,14 @@ from backend.kit.database import Database
 from backend.kit.errors import BackendError, Forbidden
 from backend.kit.key_table import KeyRow, KeyTable
 from backend.kit.peers import Network, networks_of, within
+from backend.kit.ratelimit import RateLimit
 from backend.kit.runtime import Clock
 
 MAX_KEY = 512  # longer headers are not hashed
 RELOAD_S = 3.0  # a key that was revoked is refused this much later at most, by every copy
 PAUSE_S = 0.2  # between two readings for unknown keys, however many strangers try
+# Wrong credentials of one address: an old key in a client's few processes stays below; who guesses does not.
+WRONG, WRONG_WINDOW_S = 20, 10
 
 MARKET = re.compile(r"[A-Z]{2}\Z")
 MARKETS_HEADER = "Payg-Markets"  # a service that calls for a client of its own names that one's markets
@@ -64,6 +67,7 @@ class ApiKeys(KeyTable):
 
     _database: Database
     _clock: Clock
+    _wrong: RateLimit
     _log: ClassVar[structlog.stdlib.BoundLogger] = structlog.get_logger()
 
     def __init__(self, metadata: MetaData, pepper: bytes):
@@ -75,6 +79,7 @@ class ApiKeys(KeyTable):
     async def open(self, database: Database, clock: Clock) -> None:
         """Read the table, and follow it from now on."""
         self._database, self._clock = database, clock
+        self._wrong = RateLimit(limit=WRONG, window_s=WRONG_WINDOW_S, clock=clock)
         await self.load()
 
     async def add(
@@ -125,6 +130,10 @@ class ApiKeys(KeyTable):
             self._log.warning("keys.address_refused", client=known.client.name, key=known.row.id)
             return None
         return known.client
+
+    def count_wrong(self, address: str | None) -> None:
+        """Count a wrong credential. Raises TooManyRequests for one too many; valid ones are never counted."""
+        self._wrong.take(address or "")
 
     async def _read_soon(self) -> None:
         due_s = self._read_at_s + PAUSE_S - asyncio.get_running_loop().time()

@@ -3,6 +3,9 @@
 from backend.kit.errors import TooManyRequests
 from backend.kit.runtime import Clock
 
+# Of an address at paths that need no key. Carriers put thousands of devices behind one address, and a device
+# asks for firmware a few times a day; a host answers thousands a second, so one stranger has a small part.
+OPEN, OPEN_WINDOW_S = 200, 1
 MAX_CALLERS = 10_000  # remembered at once; beyond it the oldest window is forgotten
 
 
@@ -15,6 +18,11 @@ class RateLimit:
         self._window_ms = window_s * 1000
         self._clock = clock
         self._windows: dict[str, tuple[int, int]] = {}  # caller: (start, requests), oldest start first
+
+    @classmethod
+    def of_strangers(cls, clock: Clock) -> "RateLimit":
+        """What an address may ask of paths that need no key."""
+        return cls(limit=OPEN, window_s=OPEN_WINDOW_S, clock=clock)
 
     def take(self, caller: str) -> None:
         """Count a request of `caller`. Raises TooManyRequests, with when to come back, beyond the limit."""

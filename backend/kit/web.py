@@ -14,8 +14,18 @@ import structlog
 from aiohttp import web
 
 from backend.kit.decoding import UNREADABLE
-from backend.kit.errors import BackendError, BadRequest, InternalError, MethodNotAllowed, NotFound, TooLarge
+from backend.kit.errors import (
+    BackendError,
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+)
 from backend.kit.keys import KEY_HEADERS, ApiKeys
+from backend.kit.ratelimit import RateLimit
 
 MAX_BODY = 64 * 1024  # every documented request is far smaller
 MAX_FORM_FIELDS = 50  # the widest form of a provider has about ten
@@ -24,6 +34,7 @@ _LACKS = re.compile(r"Object missing required field `(.*)`")  # msgspec's, witho
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=msgspec.Struct)
+R = TypeVar("R", bound=web.StreamResponse)
 Render = Callable[[BackendError], web.Response]
 
 # Field types of the wire schemas. NUL has no place in any of them (PostgreSQL refuses it in text).
@@ -45,7 +56,8 @@ def application(
     """An aiohttp application of `routes`; `headers` go on every answer.
 
     `shapes` gives paths (by how they end, so also below a prefix) a render of their own, `bodies` gives
-    routes (by how their pattern ends) another limit than MAX_BODY, in bytes. `keys` are kept up to date.
+    routes (by how their pattern ends) another limit than MAX_BODY, in bytes. `keys` are kept up to date;
+    who sends wrong ones again and again gets 429 for each further one (checklist 101).
     """
     log = structlog.get_logger(service=service)
     extra = dict(headers or {})
@@ -69,7 +81,7 @@ def application(
                 await keys.follow(key)
             response = await handler(_bounded(request, bound))
         except BackendError as error:
-            response = rendered(request, error)
+            response = rendered(request, error if keys is None else _counted(request, error, keys))
         except web.HTTPRequestEntityTooLarge:
             response = rendered(request, TooLarge(f"the body is over {bound} bytes; send less"))
         except web.RequestPayloadError:  # chunks that are none, or not packed as Content-Encoding says
@@ -113,6 +125,36 @@ def presented(request: web.Request) -> str | None:
 def _bound(request: web.Request, bounds: Sequence[tuple[str, int]]) -> int:
     route = _route(request)
     return next((own for end, own in bounds if route.endswith(end)), MAX_BODY)
+
+
+def within_limit(
+    limit: RateLimit, handler: Callable[[web.Request], Awaitable[R]]
+) -> Callable[[web.Request], Awaitable[R]]:
+    """The handler of a path that needs no key, for each address within `limit` (checklist 101)."""
+
+    async def limited(request: web.Request) -> R:
+        limit.take(request.remote or "")
+        return await handler(request)
+
+    return limited
+
+
+def _counted(request: web.Request, error: BackendError, keys: ApiKeys) -> BackendError:
+    """What a caller is told: of one wrong key or login too many, that it is.
+
+    Only failures are counted, after they failed: a valid key pays nothing and goes on from the same address.
+    A bearer token is its service's to limit, and who sends no credential guesses none.
+    """
+    if not isinstance(error, Unauthorized):
+        return error
+    login = request.headers.get("Authorization", "").partition(" ")[0].lower() == "basic"
+    if not login and presented(request) is None:
+        return error
+    try:
+        keys.count_wrong(request.remote)
+    except TooManyRequests as over:
+        return over
+    return error
 
 
 def _bounded(request: web.Request, bound: int) -> web.Request:

@@ -12,7 +12,8 @@ from aiohttp import web
 from backend.kit.errors import BackendError, Forbidden, NotFound
 from backend.kit.keys import Client
 from backend.kit.openapi import Handler
-from backend.kit.web import json_response
+from backend.kit.ratelimit import RateLimit
+from backend.kit.web import json_response, within_limit
 from backend.m2m.firmware import PART, FirmwareFiles
 from backend.m2m.rows import FirmwareFile
 from backend.m2m.schemas import FileAnswer
@@ -23,8 +24,13 @@ BINARY = "application/octet-stream"
 _RANGE = re.compile(r"bytes=([0-9]{0,9})-([0-9]{0,9})\Z")
 
 
-def handlers(files: FirmwareFiles, client_of: Callable[[web.Request], Client]) -> dict[str, Handler]:
-    """The handlers, by method and path; `client_of` says whose a request's key is, or raises Unauthorized."""
+def handlers(
+    files: FirmwareFiles, client_of: Callable[[web.Request], Client], strangers: RateLimit
+) -> dict[str, Handler]:
+    """The handlers, by method and path; `client_of` says whose a request's key is, or raises Unauthorized.
+
+    `strangers` limits what needs no key.
+    """
 
     async def download(request: web.Request) -> web.StreamResponse:
         return await _download(files, request)
@@ -40,7 +46,11 @@ def handlers(files: FirmwareFiles, client_of: Callable[[web.Request], Client]) -
         answer = FileAnswer(file.file, file.size, file.sha256, file.md5)
         return json_response(answer, status=201 if added else 200)
 
-    return {f"GET {PATH}": download, f"GET {PATH}/checksum": checksum, f"PUT {PATH}": put}
+    return {
+        f"GET {PATH}": within_limit(strangers, download),
+        f"GET {PATH}/checksum": within_limit(strangers, checksum),
+        f"PUT {PATH}": put,
+    }
 
 
 def asked_range(request_range: str, size: int) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from aiohttp import web
 from backend.kit.errors import BackendError, BadRequest, MethodNotAllowed, NotFound, TooLarge, Unauthorized
 from backend.kit.keys import MARKETS_HEADER, ApiKeys, Client
 from backend.kit.openapi import Handler, documented
-from backend.kit.web import application, json_response, read_json
+from backend.kit.web import application, json_response, read_json, within_limit
 from backend.m2m import files_routes, http_reference, lines, operator_routes, registry
 from backend.m2m.creation import Created
 from backend.m2m.firmware import MAX_FILE
@@ -38,12 +38,12 @@ def make_app(service: M2mService, keys: ApiKeys) -> web.Application:
     """The application; `keys` says whose an X-API-Key is."""
     client_of = partial(_client, keys)
     handlers: dict[str, Handler] = {
-        "GET /v1/ping": _ping,
+        "GET /v1/ping": within_limit(service.strangers, _ping),
         "POST /v1/log": _log(service),
         "POST /v1/commands": _v1_commands(service, keys),
         "POST /m2m/command": _m2m_command(service, keys),
         "POST /v1/devices": _devices(service, keys),
-        **files_routes.handlers(service.firmware, client_of),
+        **files_routes.handlers(service.firmware, client_of, service.strangers),
     }
     told = [*http_reference.operations(handlers), *operator_routes.operations(service, client_of)]
     return application(

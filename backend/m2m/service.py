@@ -25,6 +25,7 @@ from backend.kit.http import HttpClient
 from backend.kit.keys import ApiKeys
 from backend.kit.migrations import migrate
 from backend.kit.outbox import Handler
+from backend.kit.ratelimit import RateLimit
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
 from backend.m2m import billing, callbacks, commands, delivery, details, lines
@@ -84,8 +85,8 @@ class M2mService:
     """See the module.
 
     keys: the api keys that make_app checks. feed: the bridge's way down. firmware: what `update` names.
-    lifecycle: commands after their creation. history: what devices said. `sms` None: no command goes by SMS.
-    `counts` None: a device that lost its store waits for an operator's SYNC.
+    lifecycle: commands after their creation. history: what devices said. strangers: their rate limit.
+    `sms` None: no command goes by SMS. `counts` None: a lost store waits for an operator's SYNC.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class M2mService:
         self._database = database
         self._clock = clock
         self._config = config
+        self.strangers = RateLimit.of_strangers(clock)
         self._resolver = resolver
         self._vault = Vault(config.master_key, "m2m", entropy)
         self._store = Store(self._vault.pepper)

@@ -4,6 +4,9 @@
     /hooks/infobip/dlr · inbound                   JSON, many results a call
     /hooks/pindo/dlr                               JSON
 
+They have no rate limit: a provider brings everybody's reports from one address, and some never come again
+after a 429. Strangers stop at the secret, or at PAYG_CALLBACK_IPS, before anything is read or stored.
+
 A report of an unknown message is kept and answered 200: it may have overtaken our own commit. A message of
 a sender that is no phone number (a bank, a short code) is answered 200 and left alone.
 """

@@ -178,7 +178,7 @@ def _operations(routes: "_Routes") -> list[Operation]:
             routes.health,
             "Whether the database answers",
             tag=SENDING,
-            answers={200: Health, 503: ErrorAnswer},
+            answers={200: Health, 429: ErrorAnswer, 503: ErrorAnswer},
         ),
         keyed(
             "GET",
@@ -297,7 +297,8 @@ class _Routes:
         row = await self._service.update_dlr(provider, dlr, markets=client.markets)
         return json_response(DlrAnswer(message_id=row.id, status=row.status))
 
-    async def health(self, _: web.Request) -> web.Response:
+    async def health(self, request: web.Request) -> web.Response:
+        self._service.strangers.take(request.remote or "")
         await self._service.health()
         return json_response(Health())
 

@@ -18,6 +18,7 @@ from backend.kit.errors import Forbidden, NotFound, Unprocessable
 from backend.kit.http import HttpClient
 from backend.kit.migrations import migrate
 from backend.kit.outbox import Outgoing
+from backend.kit.ratelimit import RateLimit
 from backend.kit.runtime import Clock, Entropy, iso, uuid4
 from backend.kit.webhooks import Resolver
 from backend.mega.delivery import LANES, CallbackConfig, Delivery
@@ -94,6 +95,7 @@ class MegaService:
         self._clock = clock
         self._entropy = entropy
         self.config = config
+        self.strangers = RateLimit.of_strangers(clock)  # at /health
         self._store = Store(config.pepper)
         self.keys = self._store.keys
         self._messages: WriteBatch[MessageRow, MessageRow] = WriteBatch(database, self._decide)

@@ -1,7 +1,9 @@
 """HTTP of mese: POST /ussd for hops and POST /ussd/end for end events, the aggregator's forms; answers and
 errors are plain text (spec/providers.md, 4).
 
-There is no key: aggregators send none. Who may reach these paths is the network's business.
+There is no key: aggregators send none. Who may reach these paths is the network's business. One address of an
+aggregator brings all customers, so the rate limit goes by phone number (service.py); end events, which write
+one row a session and are owed to customers whose payment is pending, have none.
 """
 
 from aiohttp import web

@@ -19,8 +19,9 @@ from sqlalchemy import Connection
 
 from backend.kit.database import Database
 from backend.kit.dispatcher import Dispatcher
-from backend.kit.errors import BadRequest
+from backend.kit.errors import BadRequest, TooManyRequests
 from backend.kit.migrations import migrate
+from backend.kit.ratelimit import RateLimit
 from backend.kit.runtime import Clock, Entropy, token_hex
 from backend.mese.followup import FOLLOW_UP, FollowUp, follow_up
 from backend.mese.markets import MARKETS, market_of
@@ -34,6 +35,8 @@ from backend.mese.store import Session, Store
 
 MAX_HOPS = 40  # of one session; a payment takes five
 MAX_RACES = 5  # hops of one session at once; the aggregator sends one, or repeats it
+# New hops of a number: 5 a second. Nobody types faster, and a whole session of MAX_HOPS may come at once.
+PACE, PACE_WINDOW_S = 50, 10
 KEEP_S = 86_400  # of sessions and their hops; the aggregator repeats a hop within a minute
 PURGE_START = 500  # old sessions a transaction at the start
 PURGE_NEW = 2  # with each new one: more go than come
@@ -79,6 +82,7 @@ class MeseService:
             policies={},
             service="mese",
         )
+        self._pace = RateLimit(limit=PACE, window_s=PACE_WINDOW_S, clock=clock)
         self._log = structlog.get_logger(service="mese")
 
     async def start(self) -> None:
@@ -93,11 +97,18 @@ class MeseService:
         await self._dispatcher.stop()
 
     async def hop(self, hop: Hop) -> str:
-        """The answer to a hop, beginning with "CON " or "END ". BadRequest: another number's session."""
-        for _ in range(MAX_RACES):
-            answer = await self._try(hop)
-            if answer is not None:
-                return answer
+        """The answer to a hop, beginning with "CON " or "END ". BadRequest: another number's session.
+
+        A number that goes too fast is told to try again (checklist 101). A repeated hop, and one of a payment
+        that is on its way, is never too fast: an END would make the customer pay again.
+        """
+        try:
+            for _ in range(MAX_RACES):
+                answer = await self._try(hop)
+                if answer is not None:
+                    return answer
+        except TooManyRequests:
+            self._log.warning("ussd.too_fast", session_id=hop.session_id)
         return end("unavailable", _spoken(hop.msisdn, None))
 
     async def end(self, ending: Ending) -> None:
@@ -135,6 +146,7 @@ class MeseService:
         if known.ended:
             return end("over", session.language if session else _spoken(hop.msisdn, known.language))
         if session is None:
+            self._pace.take(hop.msisdn)
             return await self._begin(hop, known.language)
         if session.text == hop.text and session.page is Page.PAYING:
             return await self._pay(session, resumed=True)
@@ -147,6 +159,8 @@ class MeseService:
         if not hop.text.startswith(before):
             # A hop that comes late, after its successors: the customer is shown where he is.
             return await self._database.read(lambda c: self._store.answer(c, session.id, session.text))
+        if session.page is not Page.PAYING:
+            self._pace.take(hop.msisdn)
         return await self._walk(session, hop, hop.text.removeprefix(before))
 
     def _known(self, connection: Connection, hop: Hop) -> _Known:

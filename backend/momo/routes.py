@@ -8,6 +8,10 @@
     POST /hooks/{market}/{name}/v|c/{secret} · /hooks/{market}/{name}    about payments that customers began:
         v validates, c tells; without a secret the Authorization header is the credential (inbound.py)
 
+Hooks have no rate limit, and MoMoEP's routes none but for wrong keys (resolutions 9): money that has moved
+must get in, all of a provider's comes from a few addresses, and some providers never come again after a 429.
+Strangers stop at the secret, the login, or PAYG_CALLBACK_IPS, before anything is stored.
+
 Answers of /confirm_payment have no body (checklist 32-34). Errors: 400 `{"errors":[{"field","message"}]}`
 (resolutions 6), billing's refusals `{"status"}` (404, 412), every other one `{"error","message"}`.
 """

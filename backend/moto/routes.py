@@ -11,7 +11,15 @@ import re
 import msgspec
 from aiohttp import web
 
-from backend.kit.errors import BackendError, BadRequest, Forbidden, NotFound, TooLarge, Unavailable
+from backend.kit.errors import (
+    BackendError,
+    BadRequest,
+    Forbidden,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
 from backend.kit.keys import MARKETS_HEADER, ApiKeys, Client
 from backend.kit.openapi import HTML, Answer, Handler, Media, Operation, api_key, documented
 from backend.kit.web import JSON, application, empty_response, json_response, read_json
@@ -49,6 +57,12 @@ _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 UNAVAILABLE = (
     "<!DOCTYPE html><html><head><title>503</title></head><body><h1>Service unavailable</h1></body></html>"
 )
+
+
+class WrongKey(Unauthorized):
+    """No key, or a wrong one, which is 403 here (resolutions 18)."""
+
+    status = 403
 
 
 def make_app(service: MotoService, keys: ApiKeys) -> web.Application:
@@ -105,7 +119,7 @@ def make_app(service: MotoService, keys: ApiKeys) -> web.Application:
     def _client(request: web.Request) -> Client:
         client = keys.client_of(request.headers.get("API-KEY"), request.remote)
         if client is None:
-            raise Forbidden("not authorized")
+            raise WrongKey("not authorized")
         return client.narrowed(request.headers.get(MARKETS_HEADER))
 
     told = [
@@ -217,7 +231,7 @@ def _operator_operations(
 def render(error: BackendError) -> web.Response:
     """An error as this service shows it: a status text; unknown paths empty, 503 a page (checklist 87-90)."""
     match error:
-        case DeviceNotFound() | Forbidden():
+        case DeviceNotFound() | Forbidden() | WrongKey():
             return json_response(StatusAnswer(error.detail), status=error.status)
         case NotFound():
             return empty_response(404)

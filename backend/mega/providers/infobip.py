@@ -1,6 +1,14 @@
 """Infobip SMS (spec/providers.md, section 4): API v3, and the reports of v2 and v3.
 
 Every message carries our id as its messageId, so after a time-out its logs tell whether it was taken.
+
+A failed report with `error.permanent` false, which would allow one more try, is final here like any other:
+- it says that the cause may pass, not that the message did not arrive: 29, EXPIRED_DLR_UNKNOWN, is a message
+  that was sent and of which nobody knows; a report of its delivery may still follow;
+- a second send needs another messageId (with the same one it is 23, a duplicate), so both would live, with
+  nothing at the provider that lets only one of them arrive;
+- a failed report is the end that our client is told of, and an end never regresses (resolutions 21).
+A token reaches its device over the air as well, and its customer finds it in the USSD menu.
 """
 
 from collections.abc import Sequence

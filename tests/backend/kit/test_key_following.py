@@ -11,7 +11,7 @@ from sqlalchemy import MetaData
 from backend.kit.database import Database, open_database
 from backend.kit.errors import BackendError, Unauthorized
 from backend.kit.key_table import KeyTable
-from backend.kit.keys import PAUSE_S, RELOAD_S, ApiKeys
+from backend.kit.keys import PAUSE_S, RELOAD_S, WRONG, WRONG_WINDOW_S, ApiKeys
 from backend.kit.peers import behind, networks_of, within
 from backend.kit.web import application, json_response
 from simulator.clock import ManualClock
@@ -167,22 +167,48 @@ def test_no_address_is_in_no_network() -> None:
         networks_of(["10.0.0.1/8"])
 
 
-async def test_the_shell_follows_for_a_service(database: Database, table: KeyTable) -> None:
-    keys = await followed(database, ManualClock(START_MS))
-
+def application_of(keys: ApiKeys) -> web.Application:
     async def hello(request: web.Request) -> web.Response:
         client = keys.client_of(request.headers.get("X-API-Key"), request.remote)
         if client is None:
             raise Unauthorized("no")
         return json_response({"client": client.name})
 
-    app = application(
+    return application(
         [web.get("/", hello)],
         render=lambda error: json_response({"error": error.detail}, status=error.status),
         service="kit",
         keys=keys,
     )
-    async with TestClient(TestServer(app)) as http:
+
+
+async def test_the_shell_follows_for_a_service(database: Database, table: KeyTable) -> None:
+    keys = await followed(database, ManualClock(START_MS))
+    async with TestClient(TestServer(application_of(keys))) as http:
         assert (await http.get("/", headers={"X-API-Key": "new"})).status == 401
         await database.write(lambda c: table.install(c, "new", "momo", [], START_MS))
         assert (await http.get("/", headers={"X-API-Key": "new"})).status == 200
+
+
+async def test_checklist_101_wrong_keys_are_counted_by_address(database: Database, table: KeyTable) -> None:
+    clock = ManualClock(START_MS)
+    keys = await followed(database, clock)
+    await keys.add("good", client="momo")
+    app = application_of(keys)
+    app.middlewares.insert(0, behind(networks_of(["127.0.0.0/8"])))
+
+    async with TestClient(TestServer(app)) as http:
+
+        async def ask(key: str, address: str = "203.0.113.7") -> tuple[int, str | None]:
+            headers = {"X-API-Key": key, "X-Forwarded-For": address}
+            async with http.get("/", headers=headers) as answer:
+                return answer.status, answer.headers.get("Retry-After")
+
+        tried = await asyncio.gather(*(ask(f"wrong {number}") for number in range(WRONG + 1)))
+        assert sorted(tried) == [*[(401, None)] * WRONG, (429, str(WRONG_WINDOW_S))]
+        assert await ask("good") == (200, None)
+        assert await ask("wrong", "203.0.113.8") == (401, None)
+        async with http.get("/", headers={"X-Forwarded-For": "203.0.113.7"}) as answer:
+            assert answer.status == 401  # no key, no guess
+        clock.advance(WRONG_WINDOW_S)
+        assert await ask("wrong") == (401, None)

@@ -8,6 +8,8 @@ import json
 import pytest
 from aiohttp.test_utils import TestClient
 
+from backend.kit.keys import WRONG
+from backend.kit.ratelimit import OPEN
 from backend.m2m import callbacks
 from backend.m2m.service import M2mService
 from backend.settings import ServeSettings
@@ -233,3 +235,31 @@ async def test_checklist_76_an_exhausted_callback_is_logged_and_dead(
         service._database.committed(frozenset({"callback"}))
     assert "outbox.dead_letter" in capsys.readouterr().out
     assert (await service.audit()).callbacks.dead == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/ping", "/v1/firmware/payg-1.0.0.img", "/v1/firmware/payg-1.0.0.img/checksum"]
+)
+async def test_checklist_101_what_needs_no_key_is_limited_by_address(
+    stored: TestClient, device, clock: ManualClock, path: str
+) -> None:
+    async def ask(method: str) -> tuple[int, str | None]:
+        async with stored.request(method, path, headers={"X-API-Key": ""}) as answer:
+            await answer.read()
+            return answer.status, answer.headers.get("Retry-After")
+
+    for _ in range(OPEN // 10):
+        assert set(await asyncio.gather(*(ask("HEAD") for _ in range(10)))) == {(200, None)}
+    assert await ask("GET") == (429, "1")
+    assert (await log(stored, device.frame(device.status())))[0] == 200
+    clock.advance(1)
+    assert await ask("GET") == (200, None)
+
+
+async def test_checklist_101_wrong_logins_are_limited_by_address(http: TestClient, device) -> None:
+    frame = device.frame(device.status())
+    tried = await asyncio.gather(*(log(http, frame, password=f"wrong {n}") for n in range(WRONG + 1)))
+    assert sorted(status for status, _ in tried) == [*[401] * WRONG, 429]
+    status, body = await log(http, frame, password="wrong")
+    assert (status, list(json.loads(body))) == (429, ["error"])
+    assert (await log(http, frame))[0] == 200

@@ -1,10 +1,12 @@
 """The newer routes, the inbound route and the providers' webhooks over HTTP (resolutions 21)."""
 
+import asyncio
 from urllib.parse import urlencode
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from backend.kit.ratelimit import OPEN
 from backend.mega.routes import make_app
 from tests.backend.mega.rig import ProviderFake, TraceableFake, settled
 
@@ -159,6 +161,15 @@ async def test_checklist_97_dlr_callback_by_our_id_and_by_the_providers(http):
 async def test_health_needs_no_key(http):
     answer = await http.get("/health")
     assert (answer.status, await answer.json()) == (200, {"status": "ok"})
+
+
+async def test_checklist_101_health_is_limited_by_address(http):
+    for _ in range(OPEN // 10):
+        answers = await asyncio.gather(*(http.get("/health") for _ in range(10)))
+        assert {answer.status for answer in answers} == {200}
+    answer = await http.get("/health")
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+    assert (await answer.json())["error"] == "too_many_requests"
 
 
 INBOUND = {

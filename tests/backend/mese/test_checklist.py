@@ -2,8 +2,10 @@
 
 import pytest
 
+from backend.kit.errors import Unavailable
 from backend.mese.languages.english import TEXTS
 from backend.mese.schemas import Hop
+from backend.mese.service import PACE, PACE_WINDOW_S
 
 NUMBER = "256772123456"
 PATH = ("", "1", "1*254543", "1*254543*5000", "1*254543*5000*1")
@@ -87,3 +89,24 @@ async def test_checklist_22_cancel_bad_reference_bad_amount(host, payments, text
 async def test_checklist_22_provider_failure_and_timeout(walk, payments, fate, told):
     payments.fate = fate
     assert await walk(5) == "END " + TEXTS[told]
+
+
+async def test_checklist_101_a_number_that_goes_too_fast_is_told_to_try_again(dial, clock, payments):
+    for number in range(PACE):
+        assert (await dial("", session=f"s{number}")).startswith("CON ")
+    assert await dial("", session="one more") == "END " + TEXTS["unavailable"]
+    assert (await dial("", session="s0")).startswith("CON ")  # a repeated hop
+    assert (await dial("", session="other", phone="+256772000002")).startswith("CON ")
+    clock.advance(PACE_WINDOW_S)
+    assert await dial("1*254543*5000*1", session="one more") == "END Payment successful!"
+    assert len(payments.paid) == 1
+
+
+async def test_checklist_101_a_repeated_hop_that_pays_is_never_too_fast(dial, clock, payments):
+    payments.down["wait"] = Unavailable("x")
+    first = await dial("1*254543*5000*1", session="paying")
+    for number in range(PACE - 1):
+        await dial("", session=f"s{number}")
+    assert await dial("", session="one more") == "END " + TEXTS["unavailable"]
+    assert await dial("1*254543*5000*1", session="paying") == first
+    assert len(payments.paid) == 1

@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from backend.kit.errors import Unavailable
+from backend.kit.keys import WRONG
 from backend.kit.web import application
 from backend.moto.routes import render
 from backend.moto.service import MotoService
@@ -225,3 +226,11 @@ async def test_checklist_103_a_key_in_the_url_is_no_key(http: TestClient) -> Non
     url = URL(STATELESS).with_query({"API-KEY": "moto-test-key", "api_key": "moto-test-key"})
     async with http.post(url, json=SEED, headers={"API-KEY": ""}) as answer:
         assert answer.status == 403
+
+
+async def test_checklist_101_wrong_keys_are_limited_by_address(http: TestClient) -> None:
+    asked = (ask(http, STATELESS, SEED, **{"API-KEY": f"wrong {number}"}) for number in range(WRONG + 1))
+    tried = sorted(await asyncio.gather(*asked))
+    assert tried[:-1] == [(403, status("not authorized"))] * WRONG
+    assert tried[-1] == (429, status("over 20 requests in 10 s; slow down"))
+    assert await ask(http, STATELESS, SEED) == (200, OK)

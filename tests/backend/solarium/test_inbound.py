@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient
 from sqlalchemy import select
 
 from backend.kit.database import Database
+from backend.kit.keys import WRONG
 from backend.solarium.service import Solarium
 from tests.backend.solarium.fakes import API_KEY, PRICE, UG, account, payment
 
@@ -186,6 +187,21 @@ async def test_checklist_23_a_missing_or_wrong_key_is_401(
             assert answer.status == 401, key
             assert (await answer.read() == b"") == (path == "/confirm_payment")
     assert (await service.audit()).payments == 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_checklist_101_wrong_keys_are_limited_and_the_good_one_is_not(
+    http: TestClient, path: str
+) -> None:
+    async def ask(key: str) -> tuple[int, str | None]:
+        body = {**payment(), "market": "UG"}
+        async with http.post(path, json=body, headers={"API-KEY": key}) as answer:
+            assert (await answer.read() == b"") == (path == "/confirm_payment")
+            return answer.status, answer.headers.get("Retry-After")
+
+    tried = await asyncio.gather(*(ask(f"wrong {number}") for number in range(WRONG + 1)))
+    assert sorted(tried) == [*[(401, None)] * WRONG, (429, "10")]
+    assert (await ask(API_KEY))[0] == 200
 
 
 async def test_a_key_of_another_market_is_403(http: TestClient, service: Solarium) -> None:
