@@ -17,11 +17,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, contextmanager
+from ipaddress import IPv4Address
 
 import requests
 import schemathesis
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler, Middleware
 from schemathesis.checks import CHECKS
 from schemathesis.config import SchemathesisConfig
 from schemathesis.generation.feedback import FeedbackSources
@@ -36,6 +38,17 @@ Sign = Callable[[bytes], Mapping[str, str]]
 App = Callable[[], AbstractAsyncContextManager[web.Application]]
 
 
+def _from_everywhere() -> Middleware:
+    """Gives each request a peer of its own: schemathesis sends more wrong keys than one address may."""
+    peers = itertools.count(int(IPv4Address("10.0.0.1")))
+
+    @web.middleware
+    async def moved(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await handler(request.clone(remote=str(IPv4Address(next(peers)))))
+
+    return moved
+
+
 @contextmanager
 def served(app: App) -> Iterator[str]:
     """Serves an application; its URL."""
@@ -43,10 +56,12 @@ def served(app: App) -> Iterator[str]:
 
     async def serve() -> None:
         stop = asyncio.Event()
-        async with app() as application, TestServer(application) as server:
-            running.append((asyncio.get_running_loop(), stop, str(server.make_url("/")).rstrip("/")))
-            ready.set()
-            await stop.wait()
+        async with app() as application:
+            application.middlewares.insert(0, _from_everywhere())
+            async with TestServer(application) as server:
+                running.append((asyncio.get_running_loop(), stop, str(server.make_url("/")).rstrip("/")))
+                ready.set()
+                await stop.wait()
 
     with ThreadPoolExecutor(1) as pool:
         server = pool.submit(asyncio.run, serve())
