@@ -73,7 +73,7 @@ def _devices(handlers: Mapping[str, Handler]) -> list[Operation]:
             handlers["GET /v1/ping"],
             "Whether the service is there",
             tag=DEVICES,
-            answers={200: Pong},
+            answers={200: Pong, 429: Error},
         ),
         Operation(
             "POST",
@@ -153,7 +153,7 @@ def _files(handlers: Mapping[str, Handler]) -> list[Operation]:
             "A firmware file, or a range of it",
             tag=FIRMWARE,
             details="Takes Range, If-Range and If-None-Match; the ETag is the SHA-256. HEAD too.",
-            answers={200: whole, 206: whole, 304: None, 404: Error, 416: None, 503: Error},
+            answers={200: whole, 206: whole, 304: None, 404: Error, 416: None, 429: Error, 503: Error},
             values=name,
         ),
         Operation(
@@ -162,7 +162,7 @@ def _files(handlers: Mapping[str, Handler]) -> list[Operation]:
             handlers[f"GET {path}/checksum"],
             "Its MD5, as bare hex",
             tag=FIRMWARE,
-            answers={200: Media(LINES), 404: Error, 503: Error},
+            answers={200: Media(LINES), 404: Error, 429: Error, 503: Error},
             values=name,
         ),
     ]
