@@ -24,7 +24,7 @@ another content type than JSON, an optional body or one with an example, and a t
 page that reference.py draws of it, with a curl line for each operation; both are open to anybody.
 
 tests/backend/contract.py runs schemathesis over a document and the application that serves it, and the curl
-lines of its page; tests/backend/test_every_route.py compares documents with routers.
+lines of its page; tests/wire/test_every_route.py compares documents with routers.
 """
 
 import re

@@ -101,11 +101,11 @@ class Reconciliation:
             raise Unprocessable(f"no provider is configured for {span.provider_key!r}")
         if not span.first_ms <= span.last_ms:
             raise BadRequest("the time ends before it begins", fields=[("until", "is before since")])
+        if lines is None and not each and not self._asking.has_statement(span.provider_key):
+            raise Unprocessable(f"{span.provider_key} has no statement to ask for; send its lines")
         run_id = await self._claimed(span)
         try:
-            stated = await self._asking.stated(
-                span.provider_key, span.first_ms, span.last_ms, lines, may_ask_each=each
-            )
+            stated = await self._asking.stated(span.provider_key, span.first_ms, span.last_ms, lines)
             report = await self._reported(span, run_id, stated, settle=settle)
         except BackendError as error:
             await self._end(run_id, error=f"{error.code}: {error.detail}")

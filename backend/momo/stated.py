@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.kit.database import Database
-from backend.kit.errors import BackendError, Unavailable, Unprocessable
+from backend.kit.errors import BackendError, Unavailable
 from backend.momo.ports import Provider, StatementLine, Statements, Succeeded
 from backend.momo.states import PAID
 from backend.momo.store import PROVIDERS, PaymentRow, Store
@@ -52,16 +52,18 @@ class Asking:
         self._providers = providers
         self._statements = statements
 
+    def has_statement(self, provider_key: str) -> bool:
+        """Whether the provider has a statement to ask for."""
+        return provider_key in self._statements
+
     async def stated(
         self,
         provider_key: str,
         first_ms: int,
         last_ms: int,
         lines: Sequence[StatementLine] | None,
-        *,
-        may_ask_each: bool,
     ) -> Stated:
-        """What the provider says. Unprocessable: it has no statement, and is not to be asked about each.
+        """What the provider says: `lines`, its own statement, or what it knows of each payment.
 
         Unavailable: it can't be asked now.
         """
@@ -72,8 +74,6 @@ class Asking:
             found = await statements.statement(first_ms - BEFORE_MS, last_ms + AFTER_MS)
             inside = {line.provider_tx: line for line in found if _within(line, first_ms, last_ms)}
             return Stated("statement", inside, frozenset(line.provider_tx for line in found))
-        if not may_ask_each:
-            raise Unprocessable(f"{provider_key} has no statement to ask for; send its lines")
         return await self._one_by_one(provider_key, first_ms, last_ms)
 
     async def _one_by_one(self, provider_key: str, first_ms: int, last_ms: int) -> Stated:

@@ -17,23 +17,19 @@ from tests.wire.raw import Request
 HTTP = "http: "  # how labels begin of what aiohttp's own parser refuses
 LIMIT = 64 * 1024
 MANY = b"9" * 1000
+BOMB = 2 * 1024 * 1024  # bytes more than a limit, in few when they are packed
 
-# What takes a member's place, as JSON. These are asked of PostgreSQL too: it refuses what SQLite takes.
+# What takes a member's place, as JSON: one of each class. These are asked of PostgreSQL too: it refuses what
+# SQLite takes.
 REACHES_SQL = (
-    b'"\\u0000"',
     b'"a\\u0000b"',
     b'"\\ud800"',
-    b'"a\\udfff"',
     b"9223372036854775807",
     b"9223372036854775808",
     b"-9223372036854775809",
-    b"18446744073709551616",
     MANY,
     b'"' + MANY + b'"',
-    b'"9223372036854775808"',
-    b'"0001-01-01T00:00:00Z"',
     b'"0001-01-01T00:00:00+23:59"',
-    b'"9999-12-31T23:59:59.999999Z"',
     b'"9999-12-31T23:59:59-23:59"',
     b'"2025-02-30T00:00:00Z"',
     b'"' + b"x" * 10_000 + b'"',
@@ -43,87 +39,72 @@ WRONG = (
     *REACHES_SQL,
     b"null",
     b"true",
-    b"0",
     b"-1",
     b"1.5",
-    b"1e308",
     b"1e400",
     b"NaN",
-    b"-Infinity",
     b'""',
-    b'" "',
     b'"\xff\xfe"',
-    b'"\xed\xa0\x80"',
-    b'"1e400"',
-    b'"NaN"',
     '"\u0663\u0664"'.encode(),
-    b'"http://[::1"',
-    b'"http://a b:99999/"',
-    b'"http://x\\n/"',
-    b'"%00"',
-    b"[]",
     b"[[]]",
-    b"{}",
     b'{"kind":1,"value":[]}',
-    b"[" + b"0," * 5000 + b"0]",
-    b"[" * 2000 + b"]" * 2000,
-    b'"\\"',
 )
+WRONG_URLS = (b'"http://[::1"', b'"http://a b:99999/"', b'"http://x\\n/"')
+BIG = (b"[" + b"0," * 5000 + b"0]", b"[" * 2000 + b"]" * 2000)  # once a body: what reads JSON meets them
 BODIES = (
     b"",
     b"{",
     b"[]",
     b"null",
-    b'"x"',
-    b"1",
-    b"NaN",
     b"1e400",
     MANY,
-    b"[" * 30_000,
     b'{"a":' * 10_000,
-    b"[" * 100_000 + b"]" * 100_000,
+    b"[" * 30_000 + b"]" * 30_000,
     b"\xff\xfe\x00",
     b"\xef\xbb\xbf{}",
-    "{}".encode("utf-16"),
     b'{"\xff":1}',
     b'{"\\ud800":1}',
-    b'{"":1}',
-    b"\x00",
-    b"&" * 1000,
     b"%zz=%00&%ff=%ff",
     b"a=1&a=2&" * 3000,
 )
+KINDS = ("", "multipart/form-data", "application/json; charset=x")
 TEXTS = (  # percent-encoded, for paths, queries and forms
-    "%00",
+    "",
     "a%00b",
-    "%ff",
     "%ed%a0%80",
     "%zz",
-    "%",
     "%F0%9F%92%A1",
     "%0d%0a",
-    "..",
     "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
-    "0",
     "-1",
     "1.5",
     "9223372036854775807",
     "9223372036854775808",
-    "18446744073709551616",
-    "1000000000000000000",
     "9" * 1000,
     "x" * 4000,
-    "NaN",
-    "1e400",
-    "null",
-    "0001-01-01T00:00:00Z",
     "0001-01-01T00:00:00%2b23:59",
-    "9999-12-31T23:59:59.999999Z",
     "9999-12-31T23:59:59-23:59",
-    "%27%20OR%201=1--",
     "%D9%A3",
 )
-METHODS = (b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"HEAD", b"TRACE", b"PROPFIND")
+QUERIES = ("%00=%00", "%ff=%zz", "&" * 1000, "=", "?" * 100, "a=1&" * 1000, "before=1&limit=0", "limit=201")
+LOGINS = (b"", b"x", b"Bearer", b"Basic !", b"Basic /////w==", b"App \xff", b"\xff\xfe", b"x" * 4000)
+# Headers that nobody has to send, and that may be anything: all at once, but for those that are refused.
+ODD_HEADERS = (
+    (b"Prefer", b"\xff"),
+    (b"If-None-Match", b'"\xff'),
+    (b"If-Range", b"\xff"),
+    (b"If-Modified-Since", b"Thu, 99 Foo 99999 99:99:99 GMT"),
+    (b"Cookie", b"\xff=\xff; ="),
+    (b"Accept", b"\xff"),
+    (b"X-Forwarded-For", b"\xff"),
+)
+REFUSED_HEADERS = (
+    (b"Payg-Markets", b"\xff,,"),
+    (b"Payg-Markets", b"XX"),
+    (b"Range", b"bytes=99999999999999999999-"),
+    (b"webhook-timestamp", MANY),
+    (b"X-Reference-Id", b"\xff"),
+)
 
 
 @dataclass(frozen=True)
@@ -142,8 +123,7 @@ def bad(good: Good, *, limit: int = LIMIT, sql_only: bool = False) -> Iterator[B
     if sql_only:
         return
     yield from _headers(good)
-    yield from _http(good)
-    for method in METHODS:
+    for method in (b"GET" if good.method != "GET" else b"POST", b"OPTIONS", b"HEAD", b"PROPFIND"):
         yield Bad(f"method {method.decode()}", _request(good, method=method))
     if good.kind:
         yield from _bodies(good, limit)
@@ -190,8 +170,11 @@ def _members(good: Good, wrong: tuple[bytes, ...]) -> Iterator[Bad]:
         for path in [*_paths(good.body), *((name,) for name in good.fields if name not in good.body)]:
             name = ".".join(map(str, path))
             yield Bad(f"without {name}", _request(good, body=good.encoded(_without(good.body, path))))
-            for value in wrong:
+            for value in (*wrong, *(WRONG_URLS if "url" in name.lower() else ())):
                 yield Bad(f"{name}={value[:30]!r}", _request(good, body=_with(good.body, path, value)))
+        for value in BIG:
+            path = next(_paths(good.body))
+            yield Bad(f"{path}={value[:30]!r}", _request(good, body=_with(good.body, path, value)))
     elif isinstance(good.body, str):
         text = good.body.encode()
         for value in wrong:
@@ -241,13 +224,12 @@ def _places(good: Good) -> Iterator[Bad]:
             yield Bad(f"path {name}={text[:30]}", _request(good, target=target))
         for name in good.query:
             rest = "&".join(f"{key}={quote(value)}" for key, value in good.query.items() if key != name)
-            for query in (f"{rest}&{name}={text}", f"{rest}&{name}={text}&{name}={text}"):
-                target = good.at(good.values, query)
-                yield Bad(f"query {name}={text[:30]}", _request(good, target=target))
-        yield Bad(
-            f"query of its own {text[:30]}", _request(good, target=good.at(good.values, f"{text}={text}"))
-        )
-    for query in ("&" * 1000, "=", "?" * 100, "a=1&" * 1000, "before=1&limit=0", "limit=201&before=0"):
+            target = good.at(good.values, f"{rest}&{name}={text}")
+            yield Bad(f"query {name}={text[:30]}", _request(good, target=target))
+    for name, value in good.query.items():
+        target = f"{good.target}&{name}={quote(value)}"
+        yield Bad(f"query {name} twice", _request(good, target=target))
+    for query in QUERIES:
         yield Bad(f"query {query[:10]}", _request(good, target=good.at(good.values, query)))
 
 
@@ -256,40 +238,14 @@ def _headers(good: Good) -> Iterator[Bad]:
         others = {key: kept for key, kept in good.headers.items() if key != name}
         header = name.encode()
         yield Bad(f"no {name}", _request(good, headers=others))
-        for wrong in (
-            b"",
-            b"x",
-            b"Bearer",
-            b"Bearer x",
-            b"Basic",
-            b"Basic !",
-            b"Basic /////w==",
-            b"App \xff",
-        ):
-            more = ((header, wrong),)
-            yield Bad(f"{name}: {wrong!r}", _request(good, headers=others, more=more))
-        for wrong in (b"\xff\xfe", b"x" * 4000, b"\xed\xa0\x80", "\u0663".encode(), b"Basic " + b"/" * 4000):
+        for wrong in LOGINS:
             more = ((header, wrong),)
             yield Bad(f"{name}: {wrong[:20]!r}", _request(good, headers=others, more=more))
         yield Bad(f"two {name}", _request(good, more=((header, b"another"),)))
         yield Bad(f"the same {name} twice", _request(good, more=((header, value.encode()),)))
-    for header in (
-        (b"Prefer", b"\xff"),
-        (b"Payg-Markets", b"\xff,,"),
-        (b"Payg-Markets", b"XX"),
-        (b"Range", b"bytes=-\xff"),
-        (b"Range", b"bytes=99999999999999999999-"),
-        (b"If-None-Match", b'"\xff'),
-        (b"If-Range", b"\xff"),
-        (b"If-Modified-Since", b"Thu, 99 Foo 99999 99:99:99 GMT"),
-        (b"Cookie", b"\xff=\xff; ="),
-        (b"Accept", b"\xff"),
-        (b"webhook-timestamp", MANY),
-        (b"X-Reference-Id", b"\xff"),
-        (b"X-Forwarded-For", b"\xff"),
-    ):
-        more = (header,)
-        yield Bad(f"header {header[0].decode()}: {header[1][:20]!r}", _request(good, more=more))
+    yield Bad("odd headers", _request(good, more=ODD_HEADERS))
+    for header in REFUSED_HEADERS:
+        yield Bad(f"header {header[0].decode()}: {header[1][:20]!r}", _request(good, more=(header,)))
 
 
 def _bodies(good: Good, limit: int) -> Iterator[Bad]:
@@ -303,14 +259,7 @@ def _bodies(good: Good, limit: int) -> Iterator[Bad]:
     yield Bad("too long, in chunks", _request(good, body=big, chunked=True))
     text = good.encoded(good.body)
     yield Bad("in chunks", _request(good, body=text, chunked=True))
-    for kind in (
-        "",
-        "x",
-        "text/plain",
-        "application/xml",
-        "multipart/form-data",
-        "application/json; charset=x",
-    ):
+    for kind in KINDS:
         headers = {**good.headers, "Content-Type": kind}
         yield Bad(f"as {kind}", _request(good, headers=headers))
     if text.startswith(b"{"):
@@ -318,14 +267,14 @@ def _bodies(good: Good, limit: int) -> Iterator[Bad]:
         yield Bad("a member more", _request(good, body=text[:-1] + b',"\\u0000":"\\ud83d\\ude00"}'))
     packed = ((b"Content-Encoding", b"gzip"),)
     yield Bad("packed", _request(good, body=gzip.compress(text), more=packed))
-    yield Bad("packed, too long", _request(good, body=gzip.compress(bytes(limit * 40)), more=packed))
+    yield Bad("packed, too long", _request(good, body=gzip.compress(bytes(limit + BOMB)), more=packed))
     yield Bad("packed, but it is not", _request(good, more=packed))
     yield Bad("packed in no known way", _request(good, more=((b"Content-Encoding", b"x"),)))
     yield Bad("a webhook's old time", _request(good, more=((b"webhook-timestamp", b"1"),)))
 
 
-def _http(good: Good) -> Iterator[Bad]:
-    """What is no HTTP, or no URL."""
+def no_http(good: Good) -> Iterator[Bad]:
+    """What is no HTTP, or no URL: the same for all routes of an application."""
     yield Bad(f"{HTTP}a target too long", _request(good, target=good.at(good.values, "x" * 9000)))
     yield Bad(f"{HTTP}a header too long", _request(good, more=((b"X", b"x" * 9000),)))
     yield Bad(f"{HTTP}two hosts", _request(good, more=((b"Host", b"[::"),)))
