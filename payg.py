@@ -1,11 +1,9 @@
 """The command line. Every import of ours waits until its command runs, so that `payg --help` is instant.
 
-What operators do with running services is in backend/operator_commands.py and key_commands.py, which wait as
-well.
+What operators do with running services is in backend/operator_commands.py and key_commands.py, what they do
+with boards in edge/board_commands.py; those wait as well.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +12,9 @@ import typer
 
 from backend.key_commands import keys_app
 from backend.operator_commands import import_app, reconcile
+from edge.board_commands import board_app
 
 DATA_DIR = Path("data")
-BUILD_DIR = Path("build")
 _LONGEST_COMPLAINT = 300  # an argument may be of any length
 
 
@@ -52,15 +50,6 @@ class Family(StrEnum):
     OPENPAYGO = "openpaygo"
 
 
-class Arch(StrEnum):
-    """What boards run: mpy-cross's names. x64 is the virtual board."""
-
-    X64 = "x64"
-    ARMV6M = "armv6m"
-    XTENSAWIN = "xtensawin"
-    RV32IMC = "rv32imc"
-
-
 class KeypadClock(StrEnum):
     """How time passes for `payg device keypad`."""
 
@@ -74,9 +63,6 @@ SecretOption = Annotated[str, typer.Option(help="The device's token secret, in h
 SerialOption = Annotated[
     str, typer.Option(help="As in credentials.json, for example SCBLNX/A/BT/240300126005.")
 ]
-SerialPortOption = Annotated[str, typer.Option("--port", help="Its serial port, for example /dev/ttyACM0.")]
-ArchOption = Annotated[Arch | None, typer.Option(help="Insist on it; default: what the board says.")]
-BuildDirOption = Annotated[Path, typer.Option("--out", help="Where `payg board build` puts what it builds.")]
 DataDirOption = Annotated[Path, typer.Option(help="Where `payg up` keeps its data.")]
 
 app = typer.Typer(
@@ -87,7 +73,6 @@ app = typer.Typer(
 )
 token_app = typer.Typer(help="Keypad tokens.")
 device_app = typer.Typer(help="Controllers, virtual ones included.")
-board_app = typer.Typer(help="Boards: from the sources to a controller that works in a home.")
 app.add_typer(token_app, name="token")
 app.add_typer(keys_app, name="keys")
 app.add_typer(board_app, name="board")
@@ -290,104 +275,6 @@ def device_type(
 def device_show(serial: SerialOption, data_dir: DataDirOption = DATA_DIR) -> None:
     """Look at a running device of `payg up`: its light, its display, its credit."""
     _panel(data_dir, serial, None)
-
-
-@board_app.command("build")
-def board_build(
-    arch: Annotated[list[Arch] | None, typer.Option(help="May be repeated; default: all.")] = None,
-    out: BuildDirOption = BUILD_DIR,
-    version: Annotated[str | None, typer.Option(help="Like 1.2.3; default: the sources' own.")] = None,
-) -> None:
-    """Compile the firmware, and make an update image of it."""
-    import sys
-
-    from edge.board.command_line import build_all
-
-    arches = [one.value for one in arch or ()]
-    with _board_errors():
-        raise typer.Exit(build_all(arches, out, version=version, stdout=sys.stdout, stderr=sys.stderr))
-
-
-@board_app.command("flash")
-def board_flash(port: SerialPortOption, arch: ArchOption = None, out: BuildDirOption = BUILD_DIR) -> None:
-    """Put the build on a board that runs MicroPython, check it, and start it."""
-    import sys
-
-    from edge.board.command_line import flash_board
-
-    with _board_errors():
-        raise typer.Exit(flash_board(port, arch and arch.value, out, stdout=sys.stdout, stderr=sys.stderr))
-
-
-@board_app.command("verify")
-def board_verify(port: SerialPortOption, arch: ArchOption = None, out: BuildDirOption = BUILD_DIR) -> None:
-    """Compare what is on a board with the build, by hash. Exit code 1 when they differ."""
-    import sys
-
-    from edge.board.command_line import verify_board
-
-    with _board_errors():
-        raise typer.Exit(verify_board(port, arch and arch.value, out, stdout=sys.stdout, stderr=sys.stderr))
-
-
-@board_app.command("provision")
-def board_provision(
-    serial: Annotated[str, typer.Option(help="Who it is to be, for example SCBLNX/A/BT/240300126999.")],
-    port: SerialPortOption,
-    family: FamilyOption = Family.MOTO,
-    market: Annotated[str, typer.Option(help="Where it goes: two capital letters.")] = "UG",
-    settings: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON: wifi, pins, host, http ... (firmware/setup.py); default: the `payg up` here."
-        ),
-    ] = None,
-    data_dir: DataDirOption = DATA_DIR,
-    m2m_url: Annotated[str | None, typer.Option(help="Its key: PAYG_M2M_API_KEY.")] = None,
-    moto_url: Annotated[str | None, typer.Option(help="Its key: PAYG_MOTO_API_KEY.")] = None,
-) -> None:
-    """Make keys for a flashed board and put them into it and into the registry, once."""
-    import secrets
-    import sys
-
-    from edge.board.command_line import provision_board
-    from edge.board.provision import Device
-
-    with _board_errors():
-        code = provision_board(
-            port,
-            Device(serial, family.value, market),
-            data_dir=data_dir,
-            urls=(m2m_url, moto_url),
-            settings_file=settings,
-            entropy=secrets.token_bytes,
-            stdout=sys.stdout,
-        )
-    raise typer.Exit(code)
-
-
-@board_app.command("virtual")
-def board_virtual(
-    image: Annotated[Path, typer.Option(help="Its flash, as a file; made when it is missing.")],
-    heap: Annotated[str, typer.Option(help="MicroPython's: 96wK is 96 K words.")] = "96wK",
-) -> None:
-    """A board without hardware, behind a serial port that it prints; lines typed here are its keypad."""
-    import sys
-
-    from edge.board.virtual import run
-
-    with _board_errors():
-        raise typer.Exit(run(image, heap=heap, stdin=0, stdout=sys.stdout))
-
-
-@contextmanager
-def _board_errors() -> Generator[None]:
-    from edge.board.errors import BoardError
-
-    try:
-        yield
-    except BoardError as error:
-        raise _refused(error) from None
 
 
 def _panel(data_dir: Path, serial: str, digits: str | None) -> None:
