@@ -47,6 +47,7 @@ OPENAPI = "3.1.0"
 VERSION = "1"  # of the wire contract, which the seeds fix
 MAY_BE_EMPTY = "x-may-be-empty"  # an answer that comes with its content or with no body at all
 
+_SOURCE = re.compile(r" \((?:checklist|resolutions|providers) [^)]*\)")
 _PARAMETER = re.compile(r"\{(\w+)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -182,7 +183,8 @@ def _described(operation: Operation, path: str, schemas: _Schemas) -> dict[str, 
         "tags": [operation.tag],
         "security": [] if operation.security is None else [{operation.security.name: []}],
         "responses": {
-            str(status): _response(status, answer, schemas) for status, answer in operation.answers.items()
+            str(status): _response(status, operation.answers[status], schemas)
+            for status in sorted(operation.answers)
         },
     }
     if operation.details:
@@ -262,13 +264,20 @@ def _anything(kind: type) -> dict[str, Any]:
 
 
 def _ecma(schema: Any) -> Any:
-    r"""JSON Schema's patterns are ECMAScript's: the end is `$`, not Python's `\Z`."""
+    r"""JSON Schema's patterns are ECMAScript's: the end is `$`, not Python's `\Z`.
+
+    A docstring's sources are left out: who reads a document has only it.
+    """
     if isinstance(schema, dict):
-        members = cast(dict[str, Any], schema)
-        return {
-            name: value.replace(r"\Z", "$") if name == "pattern" and isinstance(value, str) else _ecma(value)
-            for name, value in members.items()
-        }
+        return {name: _member(name, value) for name, value in cast(dict[str, Any], schema).items()}
     if isinstance(schema, list | tuple):
         return [_ecma(item) for item in cast(Sequence[Any], schema)]
     return schema
+
+
+def _member(name: str, value: Any) -> Any:
+    if name == "pattern" and isinstance(value, str):
+        return value.replace(r"\Z", "$")
+    if name == "description" and isinstance(value, str):
+        return _SOURCE.sub("", value)
+    return _ecma(value)

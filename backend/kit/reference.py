@@ -36,12 +36,13 @@ caption { text-align: left; font-weight: 600; padding-bottom: .2rem }
 th { font-weight: 500; color: var(--soft); font-size: .875rem }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem .3rem 0; text-align: left;
   vertical-align: top }
-td:first-child { width: 14rem } td.narrow { width: 6rem }
+td:first-child { width: 17rem } td:nth-child(2):not(:last-child) { width: 6.5rem }
 section { margin: 1.25rem 0; padding: .9rem 1.1rem; border: 1px solid var(--line); border-radius: .5rem }
 section p { margin: .25rem 0 } .soft { color: var(--soft) } .required { font-weight: 600 }
-nav table td { border: 0; padding: .1rem .6rem .1rem 0 } nav td:first-child { width: 26rem }
+nav table td { border: 0; padding: .1rem .6rem .1rem 0 } nav td:first-child { width: 24rem }
 .method { display: inline-block; min-width: 3.6rem; text-align: center; color: #fff; border-radius: .25rem;
-  padding: 0 .4rem; background: var(--put) } .POST { background: var(--post) } .GET { background: var(--get) }
+  padding: 0 .4rem; margin-right: .2rem; background: var(--put) }
+.POST { background: var(--post) } .GET { background: var(--get) }
 @media (max-width: 40rem) { td:first-child, nav td:first-child { width: auto } nav td + td { display: none } }
 """
 LIMITS = {  # JSON Schema's words, and ours for people
@@ -57,7 +58,8 @@ LIMITS = {  # JSON Schema's words, and ours for people
     "format": "{}",
     "default": "{} if left out",
 }
-NO_NUL = r"^[^\x00]*$"  # of nearly every text: not worth a word each time
+NOT_SAID = (r"^[^\x00]*$", "^[^{}/]+$")  # of nearly every text, of a path's parameter: not worth a word
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}\Z")
 
@@ -246,5 +248,7 @@ def _said(schema: Schema) -> str:
 
 def _limits(schema: Schema) -> Iterator[str]:
     for word, said in LIMITS.items():
-        if word in schema and schema[word] not in (NO_NUL, None):
+        if schema.get(word) == PRINTABLE:
+            yield "no control characters"
+        elif word in schema and schema[word] not in (*NOT_SAID, None):
             yield said.format(f"<code>{escape(str(schema[word]))}</code>")

@@ -55,7 +55,7 @@ class Validation(Struct, frozen=True, omit_defaults=True):
 
 
 class ConfirmRequest(Struct, frozen=True):
-    """POST /confirm_payment (checklist 30), with the extras of resolutions 7."""
+    """POST /confirm_payment (checklist 30; its extras: resolutions 7)."""
 
     reference: Text
     amount_subunit: Subunits
