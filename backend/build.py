@@ -112,7 +112,7 @@ def build_mega(site: Site) -> MegaService:
             prefixes=PREFIXES,
             sender_ids=site.sms.sender_ids,
             prices=site.sms.prices,
-            pepper=Vault(site.root_key("mega"), "mega", site.entropy).pepper,
+            master_key=site.root_key("mega"),
             dlr_secret=site.secret("mega_dlr_secret"),
             callbacks=CallbackConfig(
                 secret=bytes.fromhex(site.secret("webhook_secret")),

@@ -1,5 +1,6 @@
 """Secrets at rest: AES-256-GCM under a key derived from the database's root key (master.py)."""
 
+import base64
 import hashlib
 import hmac
 
@@ -10,6 +11,7 @@ from backend.kit.errors import InternalError
 from backend.kit.runtime import Entropy
 
 NONCE = 12
+SEALED = "sealed:"  # begins a text that is sealed
 
 
 class Vault:
@@ -31,6 +33,20 @@ class Vault:
             return self._aead.decrypt(sealed[:NONCE], sealed[NONCE:], context.encode())
         except (InvalidTag, ValueError) as error:
             raise InternalError("a stored secret does not open; check the master key") from error
+
+    def seal_text(self, plain: str, context: str) -> str:
+        """`seal`, as text: for a column that holds text, or a row that goes to the database as JSON."""
+        return SEALED + base64.b64encode(self.seal(plain.encode(), context)).decode()
+
+    def open_text(self, stored: str, context: str) -> str:
+        """The plain text. InternalError: see open. What was stored before texts were sealed: as it is."""
+        if not stored.startswith(SEALED):
+            return stored
+        try:
+            sealed = base64.b64decode(stored.removeprefix(SEALED), validate=True)
+        except ValueError as error:
+            raise InternalError("a stored secret is damaged") from error
+        return self.open(sealed, context).decode()
 
     def fingerprint(self, value: str) -> str:
         """A keyed SHA-256: enough for random 128-bit passwords. Any header value has one."""

@@ -30,6 +30,7 @@ class LifecycleStore:
 
     def __init__(self, store: Store):
         self._commands = store.commands
+        self._texts = store.texts
         self._devices = store.devices
         self._records = store.records
         self._gaps = store.gaps
@@ -40,7 +41,7 @@ class LifecycleStore:
         """One command that the viewer may see."""
         statement = self._seen_by(viewer).where(self._commands.c.id == command_id)
         row = connection.execute(statement).first()
-        return None if row is None else CommandRow(*row)
+        return None if row is None else self._texts.opened(CommandRow(*row))
 
     def page(
         self,
@@ -60,7 +61,7 @@ class LifecycleStore:
         if before is not None:
             statement = statement.where(table.c.id < before)
         rows = connection.execute(statement.order_by(table.c.id.desc()).limit(limit)).all()
-        return [CommandRow(*row) for row in rows]
+        return [self._texts.opened(CommandRow(*row)) for row in rows]
 
     def overdue(self, connection: Connection, now_ms: int, limit: int) -> list[tuple[int, str]]:
         """(id, serial) of open commands whose time is over, the oldest first."""

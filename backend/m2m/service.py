@@ -108,7 +108,7 @@ class M2mService:
         self.strangers = RateLimit.of_strangers(clock)
         self._resolver = resolver
         self._vault = Vault(config.master_key, "m2m", entropy)
-        self._store = Store(self._vault.pepper)
+        self._store = Store(self._vault)
         self._log = structlog.get_logger(service="m2m")
         sms_after_ms = None if sms is None else int(config.sms_after_s * 1000)
         links = Links(self._vault)

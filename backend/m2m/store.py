@@ -25,6 +25,7 @@ from sqlalchemy import (
 from backend.kit.keys import ApiKeys
 from backend.kit.outbox import Outbox
 from backend.kit.rows import Blob, insert_new, next_ids
+from backend.kit.vault import Vault
 from backend.m2m.batch_store import (
     DEVICE_COLUMNS,
     KEY_COLUMNS,
@@ -45,6 +46,7 @@ from backend.m2m.rows import (
     Reply,
 )
 from backend.m2m.tables import Tables
+from backend.m2m.texts import CommandTexts
 from protocols.magicbox import wire
 
 if TYPE_CHECKING:
@@ -58,10 +60,11 @@ CHUNK = 400  # keys in one statement: SQLite takes 32,766 values, PostgreSQL's p
 class Store:
     """Statements on the tables of tables.py."""
 
-    def __init__(self, pepper: bytes):
+    def __init__(self, vault: Vault):
         self.metadata = MetaData()
         self.outbox = Outbox(self.metadata)
-        self.keys = ApiKeys(self.metadata, pepper)
+        self.keys = ApiKeys(self.metadata, vault.pepper)
+        self.texts = CommandTexts(vault)
         tables = Tables(self.metadata)
         self.devices = tables.devices
         self.commands = tables.commands
@@ -101,7 +104,8 @@ class Store:
         if not commands:
             return []
         ids = next_ids(connection, self.commands, len(commands))
-        rows = [(key, *_NEW_COMMAND(row), CREATED) for key, row in zip(ids, commands, strict=True)]
+        sealed = [self.texts.sealed(key, row) for key, row in zip(ids, commands, strict=True)]
+        rows = [(key, *_NEW_COMMAND(row), CREATED) for key, row in zip(ids, sealed, strict=True)]
         self._batch.add_commands.run(connection, rows)
         return ids
 
@@ -112,18 +116,18 @@ class Store:
         if not references:
             return []
         rows = self._batch.by_reference.read(connection, sorted(references), list[Any])
-        return [((row[0], row[1]), FirstCommand(*row[2:])) for row in rows]
+        return [((row[0], row[1]), self.texts.opened_first(FirstCommand(*row[2:]))) for row in rows]
 
     def command(self, connection: Connection, command_id: int) -> CommandRow | None:
         """One command, to read."""
         row = connection.execute(self._select_commands().where(self.commands.c.id == command_id)).first()
-        return None if row is None else CommandRow(*row)
+        return None if row is None else self.texts.opened(CommandRow(*row))
 
     def open_commands(self, connection: Connection, serials: Collection[str]) -> dict[str, list[CommandRow]]:
         """Created and sent commands by serial, oldest first."""
         found: dict[str, list[CommandRow]] = {}
         for row in sorted(self._batch.open_commands.read(connection, _keys(serials), list[Any])):
-            command = CommandRow(*row)
+            command = self.texts.opened(CommandRow(*row))
             found.setdefault(command.serial, []).append(command)
         return found
 

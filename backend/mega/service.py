@@ -20,6 +20,7 @@ from backend.kit.migrations import migrate
 from backend.kit.outbox import Outgoing
 from backend.kit.ratelimit import RateLimit
 from backend.kit.runtime import Clock, Entropy, iso, uuid4
+from backend.kit.vault import Vault
 from backend.kit.webhooks import Resolver
 from backend.mega.delivery import LANES, CallbackConfig, Delivery
 from backend.mega.desk import Desk, Partners
@@ -44,7 +45,8 @@ class NoRoute(Unprocessable):
 class Config:
     """Routing and secrets.
 
-    `routes`: a market's providers, the first choice first; a market that is not there is not served.
+    `master_key`: for secrets at rest. `routes`: a market's providers, the first choice first; a market that
+    is not there is not served.
     `prefixes`: market by country prefix, for messages that name no market. `sender_ids`: by market, when a
     message names none. `prices`: of a segment by market, in subunits. `dlr_secret`: path part of the
     providers' hooks. `development`: numbers' inboxes can be read. `order_client`: whose references those of
@@ -53,7 +55,7 @@ class Config:
 
     routes: Mapping[str, Sequence[str]]
     prefixes: Mapping[str, str]
-    pepper: bytes = field(repr=False)
+    master_key: bytes = field(repr=False)
     dlr_secret: str = field(repr=False)
     callbacks: CallbackConfig
     sender_ids: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -96,7 +98,7 @@ class MegaService:
         self._entropy = entropy
         self.config = config
         self.strangers = RateLimit.of_strangers(clock)  # at /health
-        self._store = Store(config.pepper)
+        self._store = Store(Vault(config.master_key, "mega", entropy))
         self.keys = self._store.keys
         self._messages: WriteBatch[MessageRow, MessageRow] = WriteBatch(database, self._decide)
         self._delivery = Delivery(

@@ -1,7 +1,10 @@
-"""All SQL of mega: messages, raw delivery reports, what customers send. tables.py has the tables."""
+"""All SQL of mega: messages, raw delivery reports, what customers send. tables.py has the tables.
+
+A message's text is sealed under its id: a token that was not typed in yet stands in it.
+"""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection, MetaData, RowMapping, func, select, tuple_, update
@@ -9,6 +12,7 @@ from sqlalchemy import Connection, MetaData, RowMapping, func, select, tuple_, u
 from backend.kit.keys import ApiKeys
 from backend.kit.outbox import DEAD, Outbox
 from backend.kit.rows import insert_new
+from backend.kit.vault import Vault
 from backend.mega.states import Status
 from backend.mega.tables import InboundRow, MessageRow, Report, Tables
 
@@ -22,32 +26,34 @@ def key_of(row: MessageRow) -> Key:
 
 
 class Store:
-    """Statements. `pepper` keys the hashes of the api keys."""
+    """Statements. `vault` seals the texts of messages; its pepper keys the hashes of the api keys."""
 
-    def __init__(self, pepper: bytes):
+    def __init__(self, vault: Vault):
+        self._vault = vault
         self.metadata = MetaData()
         self.outbox = Outbox(self.metadata)
-        self.keys = ApiKeys(self.metadata, pepper)
+        self.keys = ApiKeys(self.metadata, vault.pepper)
         self.tables = Tables(self.metadata)
 
     # Messages
 
     def add(self, connection: Connection, rows: Sequence[MessageRow]) -> None:
         """Insert messages; one whose reference is there already is left as it is."""
-        values = [asdict(row) for row in sorted(rows, key=key_of)]
+        sealed = (replace(row, text=self._vault.seal_text(row.text, row.id)) for row in rows)
+        values = [asdict(row) for row in sorted(sealed, key=key_of)]
         connection.execute(insert_new(connection, self.tables.messages), values)
 
     def by_keys(self, connection: Connection, keys: Sequence[Key]) -> dict[Key, MessageRow]:
         """Messages by their client and reference."""
         table = self.tables.messages
         statement = select(table).where(tuple_(table.c.client, table.c.reference).in_(keys))
-        return {key_of(row): row for row in map(_message, connection.execute(statement).mappings())}
+        return {key_of(row): row for row in map(self._message, connection.execute(statement).mappings())}
 
     def by_id(self, connection: Connection, message_id: str, *, lock: bool = False) -> MessageRow | None:
         """One message; locked until the transaction ends, if asked."""
         statement = select(self.tables.messages).where(self.tables.messages.c.id == message_id)
         row = connection.execute(statement.with_for_update() if lock else statement).mappings().first()
-        return None if row is None else _message(row)
+        return None if row is None else self._message(row)
 
     def by_provider_id(
         self, connection: Connection, provider: str, provider_message_id: str, *, lock: bool = False
@@ -58,7 +64,7 @@ class Store:
             table.c.provider == provider, table.c.provider_message_id == provider_message_id
         )
         row = connection.execute(statement.with_for_update() if lock else statement).mappings().first()
-        return None if row is None else _message(row)
+        return None if row is None else self._message(row)
 
     def change(self, connection: Connection, message_id: str, values: Values) -> None:
         """Write columns of a message."""
@@ -136,7 +142,7 @@ class Store:
             .order_by(table.c.sent_at_ms.desc(), table.c.created_at_ms.desc())
             .limit(limit)
         )
-        return [_message(row) for row in connection.execute(statement).mappings()][::-1]
+        return [self._message(row) for row in connection.execute(statement).mappings()][::-1]
 
     def count_by_status(self, connection: Connection) -> dict[str, int]:
         """How many messages there are in each status."""
@@ -149,7 +155,7 @@ class Store:
         table = self.outbox.table
         return connection.execute(select(func.count()).where(table.c.state == DEAD)).scalar_one()
 
-
-def _message(row: RowMapping) -> MessageRow:
-    values: dict[str, Any] = {**row, "status": Status(row["status"])}
-    return MessageRow(**values)
+    def _message(self, row: RowMapping) -> MessageRow:
+        text = self._vault.open_text(row["text"], row["id"])
+        values: dict[str, Any] = {**row, "text": text, "status": Status(row["status"])}
+        return MessageRow(**values)

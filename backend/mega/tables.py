@@ -1,6 +1,6 @@
 """mega's tables; store.py has their statements, migrations/ their history."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
 
@@ -11,12 +11,12 @@ NORMAL = "normal"  # priority
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """A short message as it is stored."""
+    """A short message; `text` is sealed in its column."""
 
     id: str
     reference: str
     to_msisdn: str
-    text: str
+    text: str = field(repr=False)
     market: str
     sender_id: str | None
     segments: int

@@ -22,7 +22,8 @@ from backend.kit.database import Database
 from backend.kit.errors import BackendError, BadRequest, NotFound, Unavailable
 from backend.kit.http import TimedOut
 from backend.kit.outbox import Outgoing
-from backend.kit.runtime import Clock, Entropy, token_hex, uuid4
+from backend.kit.runtime import Clock, Entropy, uuid4
+from backend.momo.callback_paths import CallbackPaths
 from backend.momo.ports import Billing, Incoming, Paybill, Validation
 from backend.momo.states import State
 from backend.momo.store import PROVIDERS, PaymentRow, Store, Transaction, key_of
@@ -51,6 +52,7 @@ class Inbound:
         entropy: Entropy,
         store: Store,
         billing: Billing,
+        callback_paths: CallbackPaths,
         paybills: Mapping[str, Paybill],
     ):
         self._database = database
@@ -58,6 +60,7 @@ class Inbound:
         self._entropy = entropy
         self._store = store
         self._billing = billing
+        self._callback_paths = callback_paths
         self._paybills = dict(paybills)
         self._told: WriteBatch[_Told, bool] = WriteBatch(database, self._decide)
         self._log = structlog.get_logger(service="momo")
@@ -138,8 +141,9 @@ class Inbound:
 
     def _payment(self, incoming: Incoming, paid_at_ms: int | None) -> PaymentRow:
         now_ms = self._clock.now_ms()
+        payment_id = uuid4(self._entropy)
         return PaymentRow(
-            id=uuid4(self._entropy),
+            id=payment_id,
             idempotency_key=f"{incoming.provider_key}:{incoming.provider_tx}",
             reference=incoming.reference,
             amount_subunit=incoming.amount_subunit,
@@ -150,7 +154,7 @@ class Inbound:
             state=State.SUCCEEDED,
             base_url="",
             provider_ref=incoming.provider_tx,
-            callback_secret=token_hex(self._entropy),
+            callback_hash=self._callback_paths.hash_for(payment_id),
             created_at_ms=now_ms,
             client=PROVIDERS,
             provider_tx=incoming.provider_tx,

@@ -23,7 +23,8 @@ from backend.kit.errors import NotFound, Unavailable, Unprocessable
 from backend.kit.http import TimedOut
 from backend.kit.migrations import migrate
 from backend.kit.outbox import Outgoing
-from backend.kit.runtime import Clock, Entropy, token_hex, uuid4
+from backend.kit.runtime import Clock, Entropy, uuid4
+from backend.momo.callback_paths import CallbackPaths
 from backend.momo.errors import BY_CODE
 from backend.momo.inbound import Inbound
 from backend.momo.ports import AccountRoute, Billing, Paybill, Provider, SharedHook, Statements, Validation
@@ -45,7 +46,8 @@ VALIDATE_S = 4.0  # of billing's word on a new payment; the caller himself waits
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`pepper` keys the hashes of api keys; `callback_base_url` is where providers reach our /hooks/.
+    """`callback_base_url` is where providers reach our /hooks/. `pepper` keys the hashes of api keys, and
+    what ends the path of a payment's callback (callback_paths.py).
 
     `order_client`: whose idempotency keys those of `pay` without a client are. reconcile: when it runs by
     itself.
@@ -95,12 +97,14 @@ class MomoService:
         self._order_client = config.order_client
         self._store = Store(config.pepper)
         self.keys = self._store.keys
+        self._callback_paths = CallbackPaths(config.callback_base_url, config.pepper)
         self.inbound = Inbound(
             database=database,
             clock=clock,
             entropy=entropy,
             store=self._store,
             billing=billing,
+            callback_paths=self._callback_paths,
             paybills=paybills or {},
         )
         self._watch = Watch()
@@ -111,7 +115,7 @@ class MomoService:
             store=self._store,
             billing=billing,
             providers=self._providers,
-            callback_base_url=config.callback_base_url,
+            callback_paths=self._callback_paths,
             wake=self._watch.wake,
         )
         self.reconciliation = Reconciliation(
@@ -205,8 +209,9 @@ class MomoService:
         if provider is None:
             raise Unprocessable(f"no provider is configured for {provider_key!r}")
         provider.check(amount_subunit=amount_subunit, currency=currency)
+        payment_id = uuid4(self._entropy)
         row = PaymentRow(
-            id=uuid4(self._entropy),
+            id=payment_id,
             idempotency_key=idempotency_key,
             reference=reference,
             amount_subunit=amount_subunit,
@@ -217,7 +222,7 @@ class MomoService:
             state=State.CREATED,
             base_url=provider.base_url,
             provider_ref=uuid4(self._entropy),
-            callback_secret=token_hex(self._entropy),
+            callback_hash=self._callback_paths.hash_for(payment_id),
             created_at_ms=self._clock.now_ms(),
             client=client or self._order_client,
         )
@@ -284,7 +289,9 @@ class MomoService:
             if provider_ref is not None:
                 row = self._store.by_provider_ref(connection, provider_ref)
             else:
-                row = self._store.by_callback_secret(connection, secret)
+                row = self._store.by_callback_hash(connection, self._callback_paths.hash_of(secret))
+                if row is not None and not self._callback_paths.is_secret_of(secret, row.id):
+                    row = None  # its row was changed
             provider = None if row is None else self._providers.get(row.provider_key)
             if row is None or provider is None or provider.hook != hook:
                 return None

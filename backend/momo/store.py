@@ -59,7 +59,7 @@ class PaymentRow:
     state: State
     base_url: str
     provider_ref: str
-    callback_secret: str
+    callback_hash: str
     created_at_ms: int
     client: str
     provider_tx: str | None = None
@@ -98,7 +98,7 @@ class Store:
             Column("state", Text, nullable=False),
             Column("base_url", Text, nullable=False),
             Column("provider_ref", Text, nullable=False),
-            Column("callback_secret", Text, nullable=False),
+            Column("callback_hash", Text, nullable=False),
             Column("created_at_ms", BigInteger, nullable=False),
             Column("provider_tx", Text),
             Column("failure_reason", Text),
@@ -113,7 +113,7 @@ class Store:
             Index("payments_provider_ref", "provider_ref"),
             Index("payments_provider_tx", "provider_key", "provider_tx"),
             Index("payments_idempotency_key", "client", "idempotency_key", unique=True),
-            Index("payments_callback_secret", "callback_secret", unique=True),
+            Index("payments_callback_hash", "callback_hash", unique=True),
             Index("payments_state", "state", "created_at_ms"),
         )
         self.callbacks = Table(
@@ -155,9 +155,9 @@ class Store:
         )
         return None if row is None else _payment(row)
 
-    def by_callback_secret(self, connection: Connection, secret: str) -> PaymentRow | None:
-        """The payment that a callback path belongs to."""
-        statement = select(self.payments).where(self.payments.c.callback_secret == secret)
+    def by_callback_hash(self, connection: Connection, callback_hash: str) -> PaymentRow | None:
+        """The payment that a callback path belongs to (callback_paths.py)."""
+        statement = select(self.payments).where(self.payments.c.callback_hash == callback_hash)
         row = connection.execute(statement).mappings().first()
         return None if row is None else _payment(row)
 

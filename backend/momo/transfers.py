@@ -19,6 +19,7 @@ from backend.kit.errors import InternalError, Unavailable
 from backend.kit.http import TimedOut, Unreachable
 from backend.kit.outbox import Done, Handler, Leased, Outcome, Outgoing, Retry
 from backend.kit.runtime import Clock, iso
+from backend.momo.callback_paths import CallbackPaths
 from backend.momo.ports import Billing, Debit, Failed, Provider, ProviderStatus, Standing, Succeeded, Taken
 from backend.momo.states import PAID, TABLE, Event, State
 from backend.momo.store import PaymentRow, Store
@@ -52,7 +53,7 @@ class Transfers:
         store: Store,
         billing: Billing,
         providers: Mapping[str, Provider],
-        callback_base_url: str,
+        callback_paths: CallbackPaths,
         wake: Callable[[str], None],
     ):
         self._database = database
@@ -60,7 +61,7 @@ class Transfers:
         self._store = store
         self._billing = billing
         self._providers = providers
-        self._callback_base_url = callback_base_url.rstrip("/")
+        self._callback_paths = callback_paths
         self._wake = wake
         self._changes: WriteBatch[Change, None] = WriteBatch(database, self._apply)
         self._log = structlog.get_logger(service="momo")
@@ -252,7 +253,7 @@ class Transfers:
             amount_subunit=payment.amount_subunit,
             currency=payment.currency,
             msisdn=payment.msisdn,
-            callback_url=f"{self._callback_base_url}/hooks/{provider.hook}/{payment.callback_secret}",
+            callback_url=self._callback_paths.url(provider.hook, payment.id),
         )
 
     def _left_s(self, payment: PaymentRow) -> float:

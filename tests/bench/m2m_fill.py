@@ -23,7 +23,7 @@ async def fill(database: Database, *, master_key: bytes, devices: int, payments:
     """Store that many devices, and a command and a record for each of that many payments."""
     await migrate(database, "m2m")
     clock = SystemClock()
-    store = Store(Vault(master_key, "m2m", SystemEntropy()).pepper)
+    store = Store(Vault(master_key, "m2m", SystemEntropy()))
     now_ms = clock.now_ms()
     creations = Creations(store=store, clock=clock, life_ms=LIFE_MS, sms_after_ms=None)
 

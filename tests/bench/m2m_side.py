@@ -162,7 +162,7 @@ def _pump(app: web.Application, service: Ingest, packets: Packets) -> asyncio.Ta
 
 async def stored(database: Database, bench: str) -> int | None:
     """See bench.Side."""
-    store = Store(b"")
+    store = Store(Vault(bytes(32), "m2m", SystemEntropy()))
     table = store.commands if bench == "/m2m/command" else store.records
     return await database.read(
         lambda connection: connection.execute(select(func.count()).select_from(table)).scalar_one()

@@ -10,7 +10,7 @@ from sqlalchemy import MetaData, select
 from backend.kit.database import Database, open_database
 from backend.kit.errors import InternalError
 from backend.kit.keys import ApiKeys, Client
-from backend.kit.vault import Vault
+from backend.kit.vault import SEALED, Vault
 from simulator.clock import ManualClock, SeededEntropy
 
 
@@ -31,6 +31,20 @@ def test_what_was_changed_does_not_open(position: int) -> None:
     sealed[position % len(sealed)] ^= 1
     with pytest.raises(InternalError):
         vault().open(bytes(sealed), "order")
+
+
+@given(st.text(max_size=100), st.text(max_size=20))
+def test_a_sealed_text_opens_under_its_context_only(plain: str, context: str) -> None:
+    sealed = vault().seal_text(plain, context)
+    assert sealed.startswith(SEALED)
+    assert vault().open_text(sealed, context) == plain
+    for damaged, other in ((sealed, context + "x"), (sealed[:-1], context), (SEALED + "?", context)):
+        with pytest.raises(InternalError):
+            vault().open_text(damaged, other)
+
+
+def test_a_text_of_before_there_were_seals_is_read_as_it_is() -> None:
+    assert vault().open_text("TOKEN: 42744349", "command 1 text") == "TOKEN: 42744349"
 
 
 def test_a_seal_belongs_to_its_context_master_key_and_service() -> None:

@@ -12,6 +12,8 @@ from sqlalchemy import Connection, text
 
 from backend.kit.database import Database, open_database
 from backend.kit.migrations import migrate
+from backend.kit.runtime import SystemEntropy
+from backend.kit.vault import Vault
 from backend.m2m.firmware import PART
 from backend.m2m.service import M2mService
 from backend.m2m.store import Store
@@ -72,7 +74,7 @@ async def test_an_old_database(old_database: Database) -> None:
     await database.write(first_schema)
     await database.write(old_rows)
     await migrate(database, "m2m")
-    store = Store(b"pepper")
+    store = Store(Vault(bytes(32), "m2m", SystemEntropy()))
     devices = await database.write(lambda c: store.lock_devices(c, ["A", "B", "C"]))
     assert {serial: device.token_count for serial, device in devices.items()} == {"A": 5, "B": 8, "C": 0}
     assert {(device.offered_epoch, device.down_sequence) for device in devices.values()} == {(0, 9)}

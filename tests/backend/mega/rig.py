@@ -12,7 +12,7 @@ from backend.mega.service import Config, MegaService
 CONFIG = Config(
     routes={"UG": ["africastalking"], "RW": ["africastalking", "pindo"], "KE": ["infobip"]},
     prefixes={"256": "UG", "250": "RW", "254": "KE"},
-    pepper=b"pepper",
+    master_key=bytes(32),
     dlr_secret="hook-secret",
     callbacks=CallbackConfig(secret=b"callback-secret", allowed_hosts=frozenset({"127.0.0.1"})),
     prices={"UG": 35_00},

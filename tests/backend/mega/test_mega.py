@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.kit.database import open_database
-from backend.kit.errors import NotFound, Unavailable
+from backend.kit.errors import InternalError, NotFound, Unavailable
 from backend.kit.http import TimedOut, Unreachable
 from backend.kit.migrations import migrate
 from backend.kit.runtime import SystemClock, SystemEntropy
+from backend.kit.vault import SEALED, Vault
 from backend.mega.client import MegaClient
 from backend.mega.delivery import ATTEMPTS
 from backend.mega.ports import Accepted, Dlr, Refused
@@ -358,7 +359,7 @@ async def test_inboxes_are_for_development_and_for_key_holders(http, database, c
 
 async def test_the_migrations_make_exactly_the_tables(database):
     await migrate(database, "mega")
-    metadata = Store(b"").metadata
+    metadata = Store(Vault(CONFIG.master_key, "mega", SystemEntropy())).metadata
 
     def differences(connection):
         ours = MigrationContext.configure(
@@ -397,3 +398,42 @@ async def test_the_same_report_is_kept_once_and_nul_is_refused(http):
         lambda c: http.mega._store.reports_of(c, "africastalking", "unknown-yet")
     )
     assert len(reports) == 1
+
+
+async def test_texts_are_sealed_in_the_database_and_nowhere_else(database, clock, entropy):
+    """A text opens under its own message's id alone."""
+    provider = ProviderFake(Unreachable("away"))
+    mega = build_mega(database, clock, entropy, provider)
+    await mega.start()
+    text = "Your token: *042 744 349#"
+    queued = await mega.send(to="256772123456", text=text, reference="r1")
+    await settled(mega)
+    again = await mega.take(to="256772123456", text="another", reference="r1")
+    assert (again.id, again.text) == (queued.message_id, text)
+    assert text not in repr(again)
+    table = Store(Vault(CONFIG.master_key, "mega", entropy)).tables.messages
+    stored = await database.read(lambda c: c.execute(table.select()).mappings().one())
+    assert stored["text"].startswith(SEALED)
+    assert "744" not in str(dict(stored))
+    clock.advance(60.0)
+    while not (await mega.audit()).messages_by_status.get("sent"):
+        await asyncio.sleep(0.01)
+    assert [sent for _, sent, _ in provider.sent] == [text, text]
+    assert [one.text for one in await mega.inbox("256772123456")] == [text]
+    await mega.send(to="256772123456", text="x", reference="r2")
+    await database.write(lambda c: c.execute(table.update().values(text=stored["text"])))
+    with pytest.raises(InternalError):
+        await mega.take(to="256772123456", text="x", reference="r2")
+    await mega.stop()
+
+
+async def test_a_message_of_before_there_were_seals_is_sent_and_read(database, clock, entropy):
+    mega = build_mega(database, clock, entropy, ProviderFake())
+    await mega.start()
+    queued = await mega.send(to="256772123456", text="later plain", reference="r1")
+    await settled(mega)
+    table = Store(Vault(CONFIG.master_key, "mega", entropy)).tables.messages
+    await database.write(lambda c: c.execute(table.update().values(text="of before")))
+    (kept,) = await mega.inbox("256772123456")
+    assert (kept.message_id, kept.text) == (queued.message_id, "of before")
+    await mega.stop()

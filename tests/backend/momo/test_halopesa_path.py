@@ -83,7 +83,7 @@ async def test_a_lost_callback_and_a_forged_one_change_nothing(world, http_clien
         "amount": "10000",
         "signature": "AAAA",
     }
-    url = f"{world.url}/hooks/halopesa/{row.callback_secret}"
+    url = world.momo._callback_paths.url("halopesa", row.id)
     answer = await http_client.request("POST", url, body=json.dumps(forged).encode())
     assert answer.status == 200
     assert (await world.client.wait(payment.payment_id, wait_s=0.5)).status == "pending"

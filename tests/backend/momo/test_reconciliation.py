@@ -91,7 +91,7 @@ async def asked_for(momo, key):
 async def paid(momo, provider, key, outcome):
     row = await asked_for(momo, key)
     provider.outcomes[row.id] = outcome
-    await momo.callback(hook="equity", secret=row.callback_secret, body=b"{}")
+    await momo.callback(hook="equity", secret=momo._callback_paths.secret_of(row.id), body=b"{}")
     status = "failed" if isinstance(outcome, Failed) else "confirmed"
     assert (await momo.wait(row.id, wait_s=5)).status == status
     return row

@@ -69,7 +69,7 @@ async def paid(momo, provider, key, tx, provider_key=SILENT):
         if row.state == "confirmed":
             return row
         if row.handle is not None:
-            await momo.callback(hook="equity", secret=row.callback_secret, body=b"{}")
+            await momo.callback(hook="equity", secret=momo._callback_paths.secret_of(row.id), body=b"{}")
         await asyncio.sleep(0.01)
 
 
@@ -194,7 +194,7 @@ async def test_a_payment_that_a_customer_began_is_looked_for_in_the_ledger_all_t
 async def test_a_lost_callback_is_healed_by_the_normal_path_once(client, momo, provider, billing, clock):
     row = await asked_for(momo, "k1")
     provider.outcomes[row.id] = Failed("1 no")
-    await momo.callback(hook="equity", secret=row.callback_secret, body=b"{}")
+    await momo.callback(hook="equity", secret=momo._callback_paths.secret_of(row.id), body=b"{}")
     assert (await momo.wait(row.id, wait_s=5)).status == "failed"
     provider.outcomes[row.id] = Succeeded("TX1", 500_00, "KES")  # it was paid all the same; nobody says so
     clock.advance(3600)

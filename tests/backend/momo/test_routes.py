@@ -1,5 +1,7 @@
 """momo over HTTP: who may call, what a request must look like, what it is answered."""
 
+from urllib.parse import quote
+
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from alembic.autogenerate import compare_metadata
@@ -219,12 +221,38 @@ async def test_a_callback_is_kept_as_it_came_and_believed_in_nothing(client):
     payment = await client.momo.pay(**PAY)
     row = await client.momo._database.read(lambda c: client.momo._store.by_id(c, payment.payment_id))
     lie = b'{"status":"SUCCESSFUL","financialTransactionId":"1"}\xff'
-    response = await client.put(f"/hooks/mtn/{row.callback_secret}", data=lie)
+    secret = client.momo._callback_paths.secret_of(row.id)
+    response = await client.put(f"/hooks/mtn/{secret}", data=lie)
     assert (response.status, await response.read()) == (200, b"")
     table = client.momo._store.callbacks
     (kept,) = await client.momo._database.read(lambda c: c.execute(table.select()).all())
     assert (kept.payment_id, kept.body) == (payment.payment_id, lie)
     assert (await client.momo.wait(payment.payment_id, wait_s=0)).status == "pending"
+
+
+async def test_what_the_database_keeps_names_no_callback_path(client):
+    """Neither as it stands there, nor under another payment's name."""
+    momo = client.momo
+    mine, other = [
+        (await momo.pay(**{**PAY, "idempotency_key": key})).payment_id for key in ("path-1", "path-2")
+    ]
+    table = momo._store.payments
+    rows = await momo._database.read(lambda c: c.execute(table.select()).mappings().all())
+    stored = {str(value) for row in rows for value in row.values()}
+    secret = momo._callback_paths.secret_of(mine)
+    assert not [value for value in stored if secret in value]
+    for value in sorted(stored):
+        assert (await client.put(f"/hooks/mtn/{quote(value, safe='')}", data=b"{}")).status == 404
+    assert (await client.put(f"/hooks/mtn/{secret}", data=b"{}")).status == 200
+    assert (await client.put(f"/hooks/daraja/{secret}", data=b"{}")).status == 404
+
+    def point_at_the_other(connection):
+        connection.execute(table.delete().where(table.c.id == mine))
+        known = momo._callback_paths.hash_for(mine)
+        connection.execute(table.update().where(table.c.id == other).values(callback_hash=known))
+
+    await momo._database.write(point_at_the_other)
+    assert (await client.put(f"/hooks/mtn/{secret}", data=b"{}")).status == 404
 
 
 async def test_the_migrations_make_exactly_the_tables(database):
