@@ -31,7 +31,7 @@ from schemathesis.pytest._test_builder import build_operation_test
 
 from backend.kit.openapi import MAY_BE_EMPTY, OPENAPI
 
-START_S = 30  # of a server, with its migrations, on a busy machine
+START_S = 30  # of a server, with its migrations, and of an answer; on a busy machine
 # Random ones of each operation; the phase that walks the boundaries adds its own.
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "6"))
 Sign = Callable[[bytes], Mapping[str, str]]
@@ -135,7 +135,7 @@ def run(
         if isinstance(case.body, dict) and case.meta.generation.mode.is_positive and next(turns):
             case.body = case.body | {name: known[name] for name in case.body.keys() & (known or {}).keys()}
         signed = None if sign is None else _Signed(sign)
-        response = case.call(headers=dict(headers), auth=signed)
+        response = case.call(headers=dict(headers), auth=signed, timeout=START_S)
         told = case.operation.definition.raw["responses"].get(str(response.status_code))
         bodiless = told is not None and MAY_BE_EMPTY in told and not response.content
         assert told is None or bodiless or bool(response.content) == ("content" in told)
