@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import structlog
@@ -76,6 +77,10 @@ class DataDir:
             self._secrets = {**self._load(), name: value}
             write_private(self.secrets_file, self._secrets)
 
+    def alone(self, user: str) -> AbstractContextManager[object]:
+        """Waits until no other process does the same work on the folder; for as long as it is entered."""
+        return self._locked(user)
+
     def rsa_key(self, name: str) -> str:
         """The private RSA key of that name in PEM form, made and stored when it is asked for first."""
         return self._made(name, rsa.new_key)
@@ -134,7 +139,10 @@ def _lock(path: Path, user: str) -> _Lock:
 
 
 def write_private(path: Path, content: object) -> None:
-    """Write JSON that only its owner can read, renamed into place so that nobody sees half of it."""
+    """Write JSON that only its owner can read, renamed into place so that nobody sees half of it.
+
+    It is there for good when this returns: a database may give up the old master key next.
+    """
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -144,3 +152,8 @@ def write_private(path: Path, content: object) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

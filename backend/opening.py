@@ -37,7 +37,7 @@ def master_key(folder: DataDir | None, settings: ServeSettings) -> bytes:
     """The master key of the settings, else of the data directory."""
     given = settings.secret_of("master_key")
     if given is None and folder is not None:
-        given = folder.secret("master_key")
+        given = folder.current("master_key")
     return master.master_key_of(given or "")
 
 

@@ -105,9 +105,12 @@ class ApiKeys(KeyTable):
         }
 
     async def follow(self, key: str) -> None:
-        """Be as new as judging `key` needs: read the table again if it is old, or if it lacks the key."""
+        """Be as new as judging `key` needs: read the table again if it is old, or if it lacks the key.
+
+        Old for any key: a request may carry another one in another header, which is judged.
+        """
         age_s = asyncio.get_running_loop().time() - self._read_at_s
-        if len(key) > MAX_KEY or (age_s < RELOAD_S and self.hash(key) in self._known):
+        if age_s < RELOAD_S and (len(key) > MAX_KEY or self.hash(key) in self._known):
             return
         # One reading serves everybody who waits, and it begins after each of them came.
         if self._reading is None:

@@ -55,6 +55,7 @@ from backend.m2m.store import Store
 from protocols import topics
 
 LOGINS = 20_000  # user names whose serials are remembered, about 5 MB
+MAX_REMEMBERED = 64  # characters of such a name: a stranger's may be a whole header
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +345,8 @@ class M2mService:
     def _login(self, username: str, password: str) -> tuple[str, str] | None:
         """The serial that a user name means, and the password's fingerprint; None: nobody's."""
         try:
-            serial = _serial_of(username)
+            serial_of = _serial_of if len(username) <= MAX_REMEMBERED else topics.decode_serial
+            serial = serial_of(username)
             fingerprint = self._vault.fingerprint(password)
         except ValueError:
             return None

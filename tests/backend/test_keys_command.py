@@ -138,6 +138,19 @@ async def test_what_cannot_be_done_is_one_line(tmp_path: Path) -> None:
     assert not (data_dir / "hub.db").exists()
 
 
+async def test_two_master_keys_at_a_time_lose_nothing(tmp_path: Path) -> None:
+    """Either would throw away the row that the other's key opens, and with it every secret."""
+    data_dir = tmp_path / "data"
+    place = ["--data-dir", str(data_dir)]
+    async with serving("moto", data_dir):
+        before = secrets_in(data_dir)["master_key"]
+    made = await asyncio.gather(*(payg("keys", "master", *place) for _ in range(3)))
+    assert [code for code, _, _ in made] == [0, 0, 0], made
+    assert secrets_in(data_dir)["master_key"] != before
+    code, _, errors = await payg("keys", "list", "moto", *place)
+    assert code == 0, errors
+
+
 async def test_the_master_key_is_replaced_beside_running_services(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     place = ["--data-dir", str(data_dir)]

@@ -11,7 +11,7 @@ from sqlalchemy import MetaData
 from backend.kit.database import Database, open_database
 from backend.kit.errors import BackendError, Unauthorized
 from backend.kit.key_table import KeyTable
-from backend.kit.keys import PAUSE_S, RELOAD_S, WRONG, WRONG_WINDOW_S, ApiKeys
+from backend.kit.keys import MAX_KEY, PAUSE_S, RELOAD_S, WRONG, WRONG_WINDOW_S, ApiKeys
 from backend.kit.peers import behind, networks_of, within
 from backend.kit.web import application, json_response
 from simulator.clock import ManualClock
@@ -188,6 +188,18 @@ async def test_the_shell_follows_for_a_service(database: Database, table: KeyTab
         assert (await http.get("/", headers={"X-API-Key": "new"})).status == 401
         await database.write(lambda c: table.install(c, "new", "momo", [], START_MS))
         assert (await http.get("/", headers={"X-API-Key": "new"})).status == 200
+
+
+async def test_a_revoked_key_behind_a_long_one_is_refused(database: Database, table: KeyTable) -> None:
+    """The shell sees one header and the service judges another."""
+    await database.write(lambda c: table.install(c, "old", "momo", [], START_MS))
+    keys = await followed(database, ManualClock(START_MS))
+    async with TestClient(TestServer(application_of(keys))) as http:
+        headers = {"API-KEY": "x" * (MAX_KEY + 1), "X-API-Key": "old"}
+        assert (await http.get("/", headers=headers)).status == 200
+        await database.write(lambda c: table.expire(c, [table.hash("old")], START_MS))
+        keys._read_at_s -= RELOAD_S
+        assert (await http.get("/", headers=headers)).status == 401
 
 
 async def test_checklist_101_wrong_keys_are_counted_by_address(database: Database, table: KeyTable) -> None:
