@@ -219,7 +219,8 @@ def _build(service: str, site: Site) -> Served:
             )
             sms = MegaClient(http=site.http, base_url=site.url_of("mega"), api_key=key("mega"))
             mese = build.build_mese(site, payments, accounts, sms)
-            return Served(mese, mese_app(mese), None)
+            app = mese_app(mese, secret=site.secret("mese_ussd_secret"), development=site.development)
+            return Served(mese, app, None)
         case "hub":
             partners = HubPartners(
                 billing=SolariumClient(

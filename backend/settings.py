@@ -209,6 +209,9 @@ class ServeSettings(ListenSettings):
     africastalking_api_key: SecretStr | None = None
     infobip_api_key: SecretStr | None = None
     pindo_token: SecretStr | None = None
+    mese_ussd_secret: SecretStr | None = Field(
+        default=None, description="Last part of the aggregator's USSD paths, 32 hex digits."
+    )
     mega_dlr_secret: SecretStr | None = Field(
         default=None, description="Path part of the delivery report hooks."
     )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from backend.kit.peers import Network, networks_of
 
-# Paths by how they begin. /ussd is mese's: AfricasTalking calls it, and it has no secret.
+# Paths by how they begin. /ussd is mese's in development: AfricasTalking's path without a secret.
 PATHS: Mapping[str, Sequence[str]] = MappingProxyType(
     {
         "daraja": ("/hooks/daraja/", "/hooks/ke/c2b/"),

@@ -285,7 +285,7 @@ class World:
         for path, app in (
             ("/solarium", solarium_app(self.solarium, self.solarium.keys)),
             ("/momo", momo_app(self.momo, self.momo.keys)),
-            ("/mese", mese_app(self.mese)),
+            ("/mese", mese_app(self.mese, secret=self._secret("mese_ussd_secret"), development=True)),
             ("/mega", mega_app(self.mega, self.mega.keys)),
             ("/moto", moto_app(self.moto, self.moto.keys)),
             ("/m2m", m2m_app(self.m2m, self.m2m.keys)),

@@ -155,7 +155,7 @@ def _services(site: Site) -> dict[str, tuple[object, web.Application]]:
         "mega": (mega, mega_app(mega, mega.keys)),
         "solarium": (solarium, solarium_app(solarium, solarium.keys)),
         "momo": (momo, momo_app(momo, momo.keys)),
-        "mese": (mese, mese_app(mese)),
+        "mese": (mese, mese_app(mese, secret=secret("mese_ussd_secret"), development=True)),
         "hub": (hub, hub_app(hub)),
     }
 

@@ -160,6 +160,10 @@ _HOOKS = {
     **{f"/hooks/africastalking/{name}": _MEGA for name in ("dlr", "inbound", "optout")},
     **{f"/hooks/infobip/{name}": _MEGA for name in ("dlr", "inbound")},
     "/hooks/pindo/dlr": _MEGA,
+    **{
+        f"/hooks/africastalking/{name}": _Hook({"secret": secret("mese_ussd_secret")})
+        for name in ("ussd", "ussd/end")
+    },
     "/hooks/{provider}": _Hook(
         {"provider": "airtel", "secret": secret("airtel_hook_secret")},
         {"transaction": {"id": "order-1", "status_code": "TS", "airtel_money_id": "MP1"}, "hash": "AA=="},

@@ -171,7 +171,7 @@ def host(database, build_host):
 @pytest.fixture
 async def dial(host):
     await host.start()
-    async with TestClient(TestServer(make_app(host))) as client:
+    async with TestClient(TestServer(make_app(host, secret="hook-secret", development=True))) as client:
 
         async def dial(text, *, session="s1", phone=PHONE):
             form = {

@@ -16,7 +16,7 @@ def test_the_service_keeps_its_document(database_url: str, build_host) -> None:
         database = open_database(database_url, "mese")
         service = build_host(database)
         await service.start()
-        yield make_app(service)
+        yield make_app(service, secret="$HOOK_SECRET", development=True)
         await service.stop()
         await database.close()
 
