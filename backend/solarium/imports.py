@@ -47,7 +47,10 @@ class Judged(Generic[T]):
 
 
 class Sheet(Protocol[T]):
-    """One reading of a file: it remembers what it has seen."""
+    """One reading of a file: it remembers what it has seen, and on which line.
+
+    A chunk may be judged more than once: PostgreSQL runs a transaction that collided again.
+    """
 
     @property
     def schema(self) -> type[T]: ...
@@ -147,28 +150,27 @@ class _Devices:
     def __init__(self, registration: Registration, by: Client):
         self._registration = registration
         self._by = by
-        self._seen: set[str] = set()
+        self._seen: dict[str, int] = {}  # its line by serial
 
     def judge(self, connection: Connection, rows: Parsed[DeviceRequest]) -> Judged[DeviceRequest]:
         judged = Judged[DeviceRequest]()
         known = self._registration.standing(connection, [device for _, device in rows])
         for line, device in rows:
-            error = self._error(device, known.get(device.serial))
+            error = self._error(line, device, known.get(device.serial))
             if error is not None:
                 judged.errors.append(RowError(line, *error))
             elif known.get(device.serial):
                 judged.unchanged += 1
             else:
                 judged.fresh.append(device)
-            self._seen.add(device.serial)
         return judged
 
     def write(self, connection: Connection, fresh: Sequence[DeviceRequest]) -> None:
         self._registration.enter(connection, fresh)
 
-    def _error(self, device: DeviceRequest, same: bool | None) -> tuple[str, str] | None:
+    def _error(self, line: int, device: DeviceRequest, same: bool | None) -> tuple[str, str] | None:
         """`same`: whether the device that is here has these values; None: it is not here."""
-        if device.serial in self._seen:
+        if self._seen.setdefault(device.serial, line) != line:
             return "serial", "is twice in this file; delete one of the rows"
         if same is False:
             return "serial", "is here already with other values; delete the row, or check the serial"
@@ -187,7 +189,7 @@ class _Accounts:
         self._operations = operations
         self._clock = clock
         self._by = by
-        self._seen: set[tuple[str, str]] = set()
+        self._seen: dict[tuple[str, str], int] = {}  # the line of each account
         self._markets: dict[str, str] = {}  # of business accounts, as this file has them
         self._businesses: dict[str, set[tuple[str, str]]] = {}  # as the database has them
 
@@ -199,7 +201,7 @@ class _Accounts:
         )
         for line, wanted in rows:
             key = (wanted.business_account, wanted.reference)
-            error = self._error(wanted, known.get(key))
+            error = self._error(line, wanted, known.get(key))
             if error is None:
                 businesses = self._business_of(connection, wanted.business_account)
                 plan = plans.get((wanted.market, wanted.plan))
@@ -215,7 +217,6 @@ class _Accounts:
                 judged.unchanged += 1
             else:
                 judged.fresh.append(wanted)
-            self._seen.add(key)
         return judged
 
     def write(self, connection: Connection, fresh: Sequence[AccountRequest]) -> None:
@@ -236,8 +237,10 @@ class _Accounts:
         rows = [account_row(account, now_ms) for account in accounts]
         self._store.put_accounts(connection, list(businesses.values()), rows)
 
-    def _error(self, wanted: AccountRequest, known: AccountRequest | None) -> tuple[str, str] | None:
-        if (wanted.business_account, wanted.reference) in self._seen:
+    def _error(
+        self, line: int, wanted: AccountRequest, known: AccountRequest | None
+    ) -> tuple[str, str] | None:
+        if self._seen.setdefault((wanted.business_account, wanted.reference), line) != line:
             return "reference", "is twice in this file; delete one of the rows"
         if known is not None and msgspec.structs.replace(wanted, provider_key="") != known:
             return "reference", "is here already with other values; delete the row, or change the account"

@@ -7,7 +7,9 @@ import pytest
 from aiohttp.test_utils import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
+from backend.kit.database import Database, Work
 from backend.kit.errors import Conflict, Unavailable
 from backend.solarium.imports import MAX_ERRORS
 from backend.solarium.operator_routes import MAX_FILE
@@ -253,3 +255,36 @@ async def test_a_file_full_of_errors_lists_the_first_thousand(http: TestClient) 
     report = (await load(http, "devices", content))[1]
     assert len(report["errors"]) == MAX_ERRORS
     assert report["errors"][-1]["message"].startswith("and more")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "key"),
+    [("devices", DEVICES + f"D1,UG,{SECRET},,\n", "D1"), ("accounts", ACCOUNTS + ADA, "901")],
+    ids=["devices", "accounts"],
+)
+async def test_a_chunk_whose_transaction_collides_is_loaded_at_its_next_try(
+    http: TestClient,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    content: str,
+    key: str,
+) -> None:
+    """As PostgreSQL runs it: what the first try wrote is rolled back, and the same work is run again."""
+    assert (await call(http, "POST", "/v1/plans", PLAN))[0] == 201
+    write = database.write
+
+    async def colliding(work: Work[Any]) -> Any:
+        def fail(connection: Connection) -> None:
+            work(connection)
+            raise Unavailable("rolled back")
+
+        with pytest.raises(Unavailable):
+            await write(fail)
+        return await write(work)
+
+    monkeypatch.setattr(database, "write", colliding)
+    status, report = await load(http, kind, content)
+    assert (status, report["imported"], report["errors"]) == (200, 1, [])
+    _, page = await call(http, "GET", f"/v1/{kind}")
+    assert key in [each.get("serial") or each["reference"] for each in page[kind]]
