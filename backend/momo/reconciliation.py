@@ -259,13 +259,16 @@ class Reconciliation:
         return await self._database.write(note), len(gone)
 
     async def _judged_again(self, provider_key: str, lines: Lines) -> int:
-        """Resolve what has just been settled; how many."""
+        """Resolve what has just been settled; how many.
+
+        What differs still, be it in another way, stays open: the next run sees it by its line.
+        """
         opened = await self._database.read(lambda c: self._books.open_differences(c, provider_key))
         by_tx, waiting = await self._payments(provider_key, lines)
         left = compare(lines, (), Books(by_tx, waiting, (), (), None, ()))
-        subjects = {(str(each.kind), each.subject) for each in left}
+        subjects = {each.subject for each in left}
         kinds = (Kind.UNSETTLED, Kind.MISSING_HERE)
-        gone = [row.id for row in opened if row.kind in kinds and (row.kind, row.subject) not in subjects]
+        gone = [row.id for row in opened if row.kind in kinds and row.subject not in subjects]
         now_ms = self._clock.now_ms()
         await self._database.write(lambda connection: self._books.resolve(connection, gone, now_ms))
         return len(gone)
@@ -277,8 +280,8 @@ class Reconciliation:
             line, payment_id = each.line, each.difference.payment_id
             if each.kind is Kind.UNSETTLED and line is not None and payment_id is not None:
                 seen = Succeeded(line.provider_tx, line.amount_subunit, line.currency)
-                await self._transfers.paid(payment_id, seen)
-                settled.append(line.provider_tx)
+                if await self._transfers.paid(payment_id, seen):
+                    settled.append(line.provider_tx)
             elif each.kind is Kind.MISSING_HERE and line is not None:
                 incoming = _incoming(provider_key, line)
                 if incoming is not None:

@@ -76,11 +76,18 @@ class Transfers:
         await self._changes.submit(change)
         self._wake(change.payment_id)
 
-    async def paid(self, payment_id: str, seen: Succeeded) -> None:
-        """What a statement says: the payment was made. One that is paid already stays as it is."""
+    async def paid(self, payment_id: str, seen: Succeeded) -> bool:
+        """What a statement says: the payment was made. One that is paid already stays as it is.
+
+        False: it was paid by another transaction, so this one is still to be accounted for.
+        """
         payment = await self._database.read(lambda connection: self._store.by_id(connection, payment_id))
-        if payment is not None and payment.state not in PAID:
-            await self._paid(payment, seen)
+        if payment is None:
+            return False
+        if payment.state in PAID:
+            return payment.provider_tx == seen.provider_tx
+        await self._paid(payment, seen)
+        return True
 
     async def seen(self, payment: PaymentRow) -> ProviderStatus:
         """What its provider says became of a payment. Unavailable: it says nothing now."""

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from structlog.testing import capture_logs
 
 from backend.kit.runtime import iso
 from backend.momo.ports import Failed, Standing, StatementLine, Succeeded, Taken
@@ -157,6 +158,18 @@ async def test_what_is_certain_is_settled_once(client, momo, provider, billing):
     assert [each["provider_tx"] for each in again["missing_here"]] == ["TX4"]
     assert len(billing.confirmed) == 3
     assert {tx for tx, _ in billing.booked} == {"TX1", "TX2", "TX3"}
+
+
+async def test_a_push_that_was_paid_twice_is_settled_once_and_the_second_stays_open(client, momo):
+    row = await asked_for(momo, "k1")
+    lines = [line(tx, provider_ref=row.handle) for tx in ("TX1", "TX2")]
+    with capture_logs() as logs:
+        first = await reconcile(client, lines=lines, settle=True)
+    assert first["settled"] == ["TX1"]
+    told = [each["provider_tx"] for each in logs if each["event"] == "reconciliation.difference"]
+    assert told == ["TX2"]
+    later = await reconcile(client, lines=lines[:1], settle=True)  # TX2 is kept with its difference
+    assert ([each["provider_tx"] for each in later["missing_here"]], later["settled"]) == (["TX2"], [])
 
 
 async def test_a_provider_that_has_a_statement_is_asked(client, provider):
