@@ -191,7 +191,9 @@ class _Accounts:
         self._by = by
         self._seen: dict[tuple[str, str], int] = {}  # the line of each account
         self._markets: dict[str, str] = {}  # of business accounts, as this file has them
-        self._businesses: dict[str, set[tuple[str, str]]] = {}  # as the database has them
+        self._businesses: dict[
+            str, set[tuple[str, str]]
+        ] = {}  # as the database and the rows so far have them
 
     def judge(self, connection: Connection, rows: Parsed[AccountRequest]) -> Judged[AccountRequest]:
         judged = Judged[AccountRequest]()
@@ -211,6 +213,8 @@ class _Accounts:
                     ),
                     "market",
                 )
+                if error is None and plan is not None:
+                    businesses.add((wanted.market, plan.currency))  # the file's later rows must fit it
             if error is not None:
                 judged.errors.append(RowError(line, *error))
             elif key in known:

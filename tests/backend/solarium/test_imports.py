@@ -257,6 +257,18 @@ async def test_a_file_full_of_errors_lists_the_first_thousand(http: TestClient) 
     assert report["errors"][-1]["message"].startswith("and more")
 
 
+async def test_a_new_business_account_takes_one_currency_only(http: TestClient) -> None:
+    assert (await call(http, "POST", "/v1/plans", PLAN))[0] == 201
+    dollars = {**PLAN, "name": "dollars", "currency": "USD"}
+    assert (await call(http, "POST", "/v1/plans", dollars))[0] == 201
+    both = ADA.replace("600100", "700700") + "902,700700,ug_mtn_mobilemoney,UG,dollars,256700000010,Bo\n"
+    status, report = await load(http, "accounts", ACCOUNTS + both)
+    assert (status, report["imported"]) == (422, 0)
+    assert [(error["row"], error["field"]) for error in report["errors"]] == [(3, "business_account")]
+    one = both.replace("dollars", "home")
+    assert (await load(http, "accounts", ACCOUNTS + one))[1]["imported"] == 2
+
+
 @pytest.mark.parametrize(
     ("kind", "content"),
     [("devices", DEVICES + f"D1,UG,{SECRET},,\n"), ("accounts", ACCOUNTS + ADA)],
