@@ -209,7 +209,9 @@ class Ingest:
             changes.outgoing += billing.rows(device, entry, now_ms)
         match entry.content:
             case wire.Status() as status:
-                if uplink.is_newer(entry.record, device.status_record):
+                # Who lost its store numbers anew by chance, the second time perhaps from below.
+                is_lost = arrival.link is not None and status.state == wire.STATE_TAMPERED
+                if is_lost or uplink.is_newer(entry.record, device.status_record):
                     device.status_record, device.state = entry.record, status.state
                     at_ms = events.at_ms(entry.at, now_ms)
                     arrival.events.append(events.status_event(device, status, at_ms=at_ms))

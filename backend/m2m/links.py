@@ -20,7 +20,9 @@ class Link:
 
 
 class Links:
-    """Opens link keys and seals frames. Used inside write transactions only, so by one at a time."""
+    """Opens link keys and seals frames. Used inside write transactions that have locked the device, so each
+    link by one at a time.
+    """
 
     def __init__(self, vault: Vault):
         self._vault = vault
@@ -36,7 +38,7 @@ class Links:
         key = self._vault.open(device.link_key, device.serial)
         link = Link(seal.LinkKeys(key, seal.UP), seal.LinkKeys(key, seal.DOWN))
         if len(self._links) >= MAX_LINKS:
-            self._links.pop(next(iter(self._links)))
+            self._links.pop(next(iter(self._links)), None)  # another writer may have been quicker
         self._links[device.serial] = (device.link_key, link)
         return link
 

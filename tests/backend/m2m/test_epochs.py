@@ -228,3 +228,26 @@ async def test_a_device_that_lost_its_store_is_synced(service: M2mService, devic
     device.receive(frame)
     await up(service, device)
     assert set(await states(service)) == {"replied"}
+
+
+async def test_a_store_that_is_lost_twice_is_seen_again(service: M2mService, device) -> None:
+    """The second time its numbers go on from a lower one, by chance; its state counts all the same."""
+    device.number = device.sequence = 900_000_000
+    await up(service, device, device.status(at=NOW_S, state=wire.STATE_ACTIVE))
+    await create(service, "synciv")
+    (frame,) = await leased(service)
+    device.receive(frame)
+    await up(service, device)
+    device.unacknowledged.clear()
+    device.number, device.sequence = 600_000_000, 700_000_000
+    (answer,) = await service.ingest(
+        [(SERIAL, device.frame(device.status(at=NOW_S, state=wire.STATE_TAMPERED)))]
+    )
+    assert b'"tampered"' in b"".join(event.payload for event in answer.events)
+    row = await service._database.read(lambda c: service._store.device(c, SERIAL))
+    assert row is not None
+    assert row.state == wire.STATE_TAMPERED
+    await up(service, device, device.status(at=NOW_S, state=wire.STATE_ACTIVE))
+    row = await service._database.read(lambda c: service._store.device(c, SERIAL))
+    assert row is not None
+    assert row.state == wire.STATE_ACTIVE
