@@ -98,6 +98,10 @@ class Operations:
             self._store.put_accounts(
                 connection, [business_row(account)], [account_row(account, self._clock.now_ms())]
             )
+            name = (wanted.business_account, wanted.reference)
+            stored = self._operations.accounts_named(connection, [name])[name]
+            if stored != msgspec.structs.replace(wanted, provider_key=""):  # another copy was faster
+                raise Conflict("the business account has an account of that reference")
             view = _account_view(self._operations.accounts(connection, by.markets, equal=where)[0])
             self._note(connection, by, Action("create_account", f"account {view.id}", wanted.market))
             return view

@@ -68,7 +68,10 @@ class Registration:
         }
 
     def enter(self, connection: Connection, devices: Sequence[DeviceRequest]) -> None:
-        """Enter devices that are not known, in the caller's transaction."""
+        """Enter devices that are not known, in the caller's transaction.
+
+        Conflict: another transaction has entered one of them meanwhile, with other values.
+        """
         now_ms = self._clock.now_ms()
         rows = [
             {
@@ -83,6 +86,8 @@ class Registration:
             for device in devices
         ]
         self._operations.put_devices(connection, rows)
+        if not all(self.standing(connection, devices).values()):
+            raise Conflict("a device was entered with other values in this moment; look again")
         outgoing = [Outgoing(REGISTER_DEVICE, device.serial, self._payload(device)) for device in devices]
         self._store.outbox.put(connection, outgoing, now_ms)
 

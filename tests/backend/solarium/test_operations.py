@@ -236,3 +236,14 @@ async def test_checklist_116_a_key_of_another_market_sees_and_changes_nothing(
     assert (await call(http, "GET", "/v1/device_events?identifier=D1", key="ke"))[0] == 404
     for path in ("/v1/plans", "/v1/accounts", "/v1/devices", "/v1/suspense"):
         assert (await call(http, "GET", path, key="wrong"))[0] == 401
+
+
+async def test_of_those_who_enter_the_same_at_once_with_other_values_one_is_told_it_is_here(
+    http: TestClient,
+) -> None:
+    assert (await call(http, "POST", "/v1/plans", PLAN))[0] == 201
+    devices = [{"serial": "D1", "market": "UG", "secret": f"{number:014x}"} for number in range(4)]
+    accounts = [{**ACCOUNT, "msisdn": f"25670000001{number}"} for number in range(4)]
+    for path, wanted in (("/v1/devices", devices), ("/v1/accounts", accounts)):
+        answers = await asyncio.gather(*(call(http, "POST", path, each) for each in wanted))
+        assert sorted(status for status, _ in answers) == [201, 409, 409, 409]
