@@ -44,6 +44,7 @@ class Bench:
     goal_p99_ms: int | None = None
     modes: tuple[str, ...] = (BATCH, ORDINARY)
     items: int = 1
+    connections: int = CONNECTIONS
     seconds: Mapping[str, float] = field(default_factory=lambda: {BATCH: 2.5})  # of a turn; 1.5 otherwise
 
     @property

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from backend.kit.database import open_database
-from tests.bench.bench import CONNECTIONS, MODE_NAMES, Bench, Side
+from tests.bench.bench import MODE_NAMES, Bench, Side
 from tests.bench.processes import Postgres, cpu_s, load, server
 
 TURNS = 3
@@ -79,7 +79,9 @@ async def _audit(bench: Bench, contestant: Contestant) -> None:
     stored = await side.stored(database, bench.name)
     await database.close()
     answered = sum(turn["answered"] for turn in contestant.turns) * bench.items
-    sent = answered + CONNECTIONS * len(contestant.turns) * bench.items  # some were on their way at the end
+    sent = (
+        answered + bench.connections * len(contestant.turns) * bench.items
+    )  # some were on their way at the end
     where = f"{bench.name}, {contestant.database}, {contestant.mode}"
     assert stored is None or answered <= stored <= sent, f"{where}: {answered} answered, {stored} stored"
 
@@ -87,7 +89,8 @@ async def _audit(bench: Bench, contestant: Contestant) -> None:
 def report(bench: Bench, contestants: list[Contestant]) -> None:
     """Print the figures side by side."""
     print(
-        f"{bench.name}: {CONNECTIONS} connections, durable commits, no error. The seed asks for {bench.seed}."
+        f"{bench.name}: {bench.connections} connections, durable commits, no error. "
+        f"The seed asks for {bench.seed}."
     )
     print(f"  {'':46}  a second  p50 ms  p99 ms    service database load: CPU us each")
     for each in contestants:

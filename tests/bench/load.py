@@ -19,7 +19,7 @@ from typing import cast
 
 import uvloop
 
-from tests.bench.bench import CONNECTIONS, DEVICES, TURN_NUMBERS, Answer, Stream, Turn
+from tests.bench.bench import DEVICES, TURN_NUMBERS, Answer, Stream, Turn
 from tests.bench.table import BENCHES
 
 WARM_UP_S = 0.5  # not counted: the first batches fill caches and compile statements
@@ -83,7 +83,8 @@ async def load(
     wrong: Counter[str] = Counter()
     loop = asyncio.get_running_loop()
     connections = [
-        Connection(_below(prefix, stream(numbers, index)), expected, wrong) for index in range(CONNECTIONS)
+        Connection(_below(prefix, stream(numbers, index)), expected, wrong)
+        for index in range(BENCHES[bench].connections)
     ]
     for each in connections:
         await loop.create_connection(lambda each=each: each, "127.0.0.1", port)
