@@ -12,7 +12,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from backend.kit.errors import CannotStart
 from backend.kit.peers import behind, networks_of
-from backend.kit.tls import Tls, prepare
+from backend.kit.tls import Tls, is_loopback, prepare
 from backend.kit.webhooks import LOOPBACK
 from backend.momo.schedule import Plan
 from backend.money import Biller
@@ -226,6 +226,16 @@ class ServeSettings(ListenSettings):
     def _check_sources(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
         sources_of(value)
         return value
+
+    def tls(self, host: str) -> Tls:
+        """See ListenSettings. CannotStart also: others reach it, and it is open as development needs it."""
+        found = super().tls(host)
+        if self.development and (self.tls_in_front or not is_loopback(host)):
+            raise CannotStart(
+                "PAYG_DEVELOPMENT opens Mega's inbox and /ussd to whoever reaches this service; "
+                "set PAYG_DEVELOPMENT=false"
+            )
+        return found
 
     def may_call_back(self) -> frozenset[str]:
         """The hosts of `callback_hosts`, Solarium's (its orders have callbacks), loopback in development."""

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from backend.kit import tls
 from backend.kit.errors import CannotStart
 from backend.kit.http import AiohttpClient, Unreachable
+from backend.settings import ServeSettings, read_settings
 from tests import certificates
 from tests.certificates import Certificates
 
@@ -91,6 +92,17 @@ def test_checklist_99_beyond_loopback_there_is_tls_or_something_in_front() -> No
         with pytest.raises(CannotStart, match="PAYG_TLS_IN_FRONT"):
             tls.prepare(host, certificate=None, key=None, ca=None, in_front=False)
         assert tls.prepare(host, certificate=None, key=None, ca=None, in_front=True).http == "http"
+
+
+@pytest.mark.parametrize(("host", "in_front"), [("::", True), ("127.0.0.1", True)])
+def test_what_development_opens_is_not_open_to_others(
+    monkeypatch: pytest.MonkeyPatch, host: str, in_front: bool
+) -> None:
+    monkeypatch.setenv("PAYG_TLS_IN_FRONT", str(in_front))
+    with pytest.raises(CannotStart, match="PAYG_DEVELOPMENT=false"):
+        read_settings(ServeSettings).tls(host)
+    monkeypatch.setenv("PAYG_DEVELOPMENT", "false")
+    assert read_settings(ServeSettings).tls(host).http == "http"
 
 
 def test_bad_files_are_one_line(files: Certificates, tmp_path: Path) -> None:
