@@ -83,6 +83,7 @@ async def open_books(
         clock=SystemClock(),
         entropy=SystemEntropy(),
         http=http,
+        callback_http=http,
         resolver=SystemResolver(),
         database=database,
         root_key=roots.__getitem__,
