@@ -1,11 +1,16 @@
-"""What became of a session's payment, as far as the customer can wait for it (resolutions 23)."""
+"""What became of a session's payment, as far as the customer can wait for it (resolutions 23).
+
+Who is told to try again pays with a new key, so he is told that only where certainly nothing was started. A
+gateway that says "unavailable" may have lost the answer to its own commit: that payment is pending, and
+followup.py looks for it by its key.
+"""
 
 import asyncio
 
 import structlog
 
-from backend.kit.errors import BackendError, Unavailable
-from backend.kit.http import TimedOut
+from backend.kit.errors import BackendError, InternalError, Unavailable
+from backend.kit.http import TimedOut, Unreachable
 from backend.mese.pages import Event
 from backend.mese.ports import Payments
 from backend.mese.reading import AMOUNT_EVENTS
@@ -49,6 +54,11 @@ class Paying:
                 self._log.warning("ussd.payment_refused", session_id=session.id, code=error.code)
                 return Event.FAILED, None  # what the customer was shown has changed since
             self._log.error("ussd.payment_failed", session_id=session.id, error=repr(error))
-            started = payment_id is not None or (resumed and isinstance(error, Unavailable))
-            return Event.PENDING if started else Event.UNAVAILABLE, payment_id
+            may_have_started = resumed or payment_id is not None or not _certain(error)
+            return Event.PENDING if may_have_started else Event.UNAVAILABLE, payment_id
         return PAYMENT_EVENTS.get(payment.status, Event.PENDING), payment_id
+
+
+def _certain(error: BackendError) -> bool:
+    """Whether the gateway has certainly stored nothing: it was not reached, or refused the request."""
+    return isinstance(error, Unreachable) or not isinstance(error, Unavailable | InternalError)

@@ -8,7 +8,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import func, select
 
-from backend.kit.errors import NotFound, Unavailable, Unprocessable
+from backend.kit.errors import (
+    BadRequest,
+    InternalError,
+    NotFound,
+    TooManyRequests,
+    Unavailable,
+    Unprocessable,
+)
 from backend.kit.http import TimedOut, Unreachable
 from backend.kit.outbox import Done, Leased, Retry
 from backend.mese.followup import FOLLOW_UP, FollowUp
@@ -95,7 +102,11 @@ async def test_checklist_22_branches(dial, payments, hops, last):
         ({"resolve": Unavailable("x")}, "", ("END " + TEXTS["unavailable"], 0)),
         ({"validate": TimedOut("x")}, "", ("END " + TEXTS["unavailable"], 0)),
         ({"pay": Unreachable("x")}, "", ("END " + TEXTS["unavailable"], 0)),
-        ({"pay": Unavailable("x")}, "", ("END " + TEXTS["unavailable"], 0)),
+        # momo may have lost the answer to its own commit: who tried again could pay twice
+        ({"pay": Unavailable("x")}, "", ("END " + TEXTS["pending"], 0)),
+        ({"pay": InternalError("x")}, "", ("END " + TEXTS["pending"], 0)),
+        ({"pay": BadRequest("x")}, "", ("END " + TEXTS["unavailable"], 0)),
+        ({"pay": TooManyRequests("x")}, "", ("END " + TEXTS["unavailable"], 0)),
         ({"pay": Unprocessable("x")}, "", ("END " + TEXTS["unavailable"], 0)),
         ({"pay": TimedOut("x")}, "", ("END " + TEXTS["pending"], 0)),
         ({"wait": Unreachable("x")}, "", ("END " + TEXTS["pending"], 1)),
@@ -335,14 +346,17 @@ async def test_the_follow_up_tells_a_failure_once_and_a_success_never(database, 
     assert sms.sent == {f"{FOLLOW_UP}:s1": f"UG 256772123456: {told}"}
 
 
+@pytest.mark.parametrize(
+    "lost", [TimedOut("the connection broke"), Unavailable("the database is away: its commit may be in")]
+)
 @pytest.mark.parametrize(("arrived", "told"), [(True, 0), (False, 1)])
 async def test_a_payment_whose_answer_was_lost_is_looked_for_by_its_key(
-    database, clock, build_host, payments, sms, *, arrived, told
+    database, clock, build_host, payments, sms, *, arrived, told, lost
 ):
     """Whoever was told "pending" hears of it, also when the gateway never had the request."""
     host = build_host(database)
     await host.start()
-    payments.down["pay"] = TimedOut("the connection broke")
+    payments.down["pay"] = lost
     assert await host.hop(Hop("s1", "256772123456", "1*254543*5000*1")) == "END " + TEXTS["pending"]
     (row,) = await database.read(lambda c: c.execute(select(Store().outbox.table)).mappings().all())
     assert row["due_at_ms"] == clock.now_ms() + 20_000, "the lost request may still arrive"
