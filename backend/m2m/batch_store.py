@@ -33,7 +33,7 @@ KEY_COLUMNS = ("serial", "market", "link_key", "password_fingerprint", "msisdn")
 MOVING_COLUMNS = tuple(name for name in DEVICE_COLUMNS if name not in KEY_COLUMNS)
 NEW_COMMAND_COLUMNS = (
     *("id", "client", "reference", "serial", "name", "argument", "text", "callback_url"),
-    *("created_at_ms", "expires_at_ms", "state"),
+    *("created_at_ms", "expires_at_ms", "markets", "state"),
 )
 RECORD_COLUMNS = ("serial", "record", "type", "at_ms", "received_at_ms")
 

@@ -120,6 +120,7 @@ class Creations:
             callback_url=wanted.callback_url,
             created_at_ms=now_ms,
             expires_at_ms=now_ms + life_ms,
+            markets=",".join(creation.markets),
         )
 
 

@@ -2,7 +2,7 @@
 
     created -> sent -> replied      by the device (ingest.py), or as a partner reports
     created, sent -> expired        when their time is over (housekeeping.py), or as a partner reports
-    created, sent -> cancelled      by a client
+    created, sent -> cancelled      by a client, or with a registration in a market not its client's
     expired -> created              by an operator's retry; an open command is sent again by it
 
 Only sent -> replied fires the callback. Every change locks the command's device first, as ingest.py does, so
@@ -91,6 +91,12 @@ class Lifecycle:
             return _found(self._sql.find(connection, command_id, viewer))
 
         return _view(await self._database.write(cancel))
+
+    def cancel_foreign(self, connection: Connection, device: Device, market: str) -> None:
+        """A locked device goes to `market`: commands of clients that may not act there are cancelled."""
+        foreign = self._sql.foreign(connection, device.serial, market)
+        if foreign:
+            self._end(connection, dict.fromkeys(foreign, device), CANCELLED)
 
     async def retry(self, command_id: int, viewer: Viewer) -> CommandView:
         """Send a command again now: one that is open, or one that expired, which gets a life as a new one.

@@ -79,6 +79,15 @@ class LifecycleStore:
         ended = statement.values(state=state, ended_at_ms=now_ms).returning(table.c.id)
         return sorted(int(row.id) for row in connection.execute(ended).all())
 
+    def foreign(self, connection: Connection, serial: str, market: str) -> list[int]:
+        """Open commands of a device whose client may not act for `market`."""
+        table = self._commands
+        statement = select(table.c.id, table.c.markets).where(
+            table.c.serial == serial, table.c.state.in_(OPEN), table.c.markets != ""
+        )
+        rows = connection.execute(statement).all()
+        return [int(row.id) for row in rows if market not in str(row.markets).split(",")]
+
     def replied(self, connection: Connection, command_id: int, response: str, at_ms: int, way: str) -> None:
         """An open command was answered, as somebody else than the device says."""
         table = self._commands

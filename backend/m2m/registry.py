@@ -1,6 +1,7 @@
 """Adds devices: their keys come here once, when a board is provisioned or a world is built.
 
-A device that a command created (checklist 62) has no keys and, perhaps, no market until then.
+A device that a command created (checklist 62) has no keys until then, and its market is provisional: who
+first names a serial does not own it. Registration sets the market, and cancels what others commanded before.
 """
 
 import re
@@ -13,6 +14,7 @@ from backend.kit.database import Database
 from backend.kit.errors import BadRequest, Conflict, Forbidden
 from backend.kit.vault import Vault
 from backend.m2m.commands import is_name
+from backend.m2m.lifecycle import Lifecycle
 from backend.m2m.schemas import DeviceRequest
 from backend.m2m.store import Store
 from protocols.magicbox import seal
@@ -67,16 +69,17 @@ def check(request: DeviceRequest) -> Registration:
 class Registry:
     """See the module."""
 
-    def __init__(self, *, store: Store, database: Database, vault: Vault):
+    def __init__(self, *, store: Store, database: Database, vault: Vault, lifecycle: Lifecycle):
         self._store = store
         self._database = database
         self._vault = vault
+        self._lifecycle = lifecycle
 
     async def register(self, wanted: Registration, *, markets: Sequence[str] = ()) -> None:
         """Add a device, or give an auto-created one its keys. Again with the same values changes nothing, but
         a new msisdn is stored.
 
-        Forbidden: it is to be, or is, in none of `markets` (none named: every market is the client's).
+        Forbidden: it is to be, or is registered, in none of `markets` (none named: all are).
         Conflict: it is registered with other values. BadRequest: it can't have these.
         """
         if markets and wanted.market not in markets:
@@ -87,13 +90,14 @@ class Registry:
         def add(connection: Connection) -> None:
             self._store.add_devices(connection, {wanted.serial: wanted.market})
             device = self._store.lock_devices(connection, [wanted.serial])[wanted.serial]
-            if markets and device.market not in ("", *markets):
-                raise Forbidden("The device is in another market")
             if device.link_key is None:
+                self._lifecycle.cancel_foreign(connection, device, wanted.market)
                 device.market = wanted.market
                 device.link_key = self._vault.seal(key, wanted.serial)
                 device.password_fingerprint = fingerprint
                 self._store.register(connection, device)
+            elif markets and device.market not in markets:
+                raise Forbidden("The device is in another market")
             same = (device.market, device.password_fingerprint) == (wanted.market, fingerprint)
             if not same or self._vault.open(device.link_key, wanted.serial) != key:
                 raise Conflict(f"{wanted.serial} is registered with other values")

@@ -112,7 +112,7 @@ class FirstCommand:
 
 @dataclass(frozen=True, slots=True)
 class NewCommand:
-    """A command to insert."""
+    """A command to insert. markets: those its client may act for, joined by commas; empty: every market."""
 
     client: str
     reference: str | None
@@ -123,6 +123,7 @@ class NewCommand:
     callback_url: str | None
     created_at_ms: int
     expires_at_ms: int
+    markets: str
 
 
 @dataclass(frozen=True, slots=True)

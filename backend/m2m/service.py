@@ -113,7 +113,6 @@ class M2mService:
         self._log = structlog.get_logger(service="m2m")
         sms_after_ms = None if sms is None else int(config.sms_after_s * 1000)
         links = Links(self._vault)
-        self._registry = Registry(store=self._store, database=database, vault=self._vault)
         self._ingest = Ingest(
             store=self._store,
             links=links,
@@ -148,6 +147,9 @@ class M2mService:
             clock=clock,
             life_ms=life_ms,
             sms_after_ms=sms_after_ms,
+        )
+        self._registry = Registry(
+            store=self._store, database=database, vault=self._vault, lifecycle=self.lifecycle
         )
         self.housekeeping = Housekeeping(
             lifecycle=self.lifecycle,

@@ -64,6 +64,7 @@ class Tables:
             Column("expires_at_ms", BigInteger, nullable=False),
             Column("sent_by", Text),
             Column("ended_at_ms", BigInteger),
+            Column("markets", Text, nullable=False),
             UniqueConstraint("client", "reference", name="commands_reference"),
             Index("commands_open", "serial", "state"),
             Index(

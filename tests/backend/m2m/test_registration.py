@@ -45,12 +45,44 @@ async def test_a_key_is_for_its_markets(http: TestClient, service: M2mService) -
     await service.install_key(key="rw-key", client="rwanda", markets=["RW"])
     await service.install_key(key="all-key", client="operator")
     assert (await ask(http, NEW, "rw-key"))[0] == 403
-    created = {"identifier": "BOARD/1", "command": {"name": "sync"}}
-    async with http.post("/v1/commands", json=created, headers={"X-API-Key": "rw-key"}) as answer:
-        assert answer.status == 201
-    assert await ask(http, NEW) == (403, {"error": "The device is in another market"})
-    assert await service.verify_login("BOARD%2F1", PASSWORD) is None
     assert (await ask(http, NEW | {"market": "RW"}, "all-key"))[0] == 201
+    assert await ask(http, NEW) == (403, {"error": "The device is in another market"})
+
+
+async def command(http: TestClient, key: str) -> int:
+    created = {"identifier": "BOARD/1", "command": {"name": "sync"}}
+    async with http.post("/v1/commands", json=created, headers={"X-API-Key": key}) as answer:
+        assert answer.status == 201
+        return int(answer.headers["Location"].rpartition("/")[2])
+
+
+@pytest.mark.parametrize("registrar", ["m2m-test-key", "all-key"])
+@pytest.mark.parametrize("first", ["rw-key", "all-key"])
+async def test_registration_decides_the_market(
+    http: TestClient, service: M2mService, make_device, first: str, registrar: str
+) -> None:
+    """Whose command created the device does not matter; what another market's client commanded ends."""
+    await service.install_key(key="rw-key", client="rwanda", markets=["RW"])
+    await service.install_key(key="all-key", client="operator")
+    clients = [await command(http, key) for key in (first, "rw-key", "all-key")]
+    assert (await ask(http, NEW, registrar))[0] == 201
+    states = []
+    for number in clients:
+        async with http.get(f"/v1/commands/{number}", headers={"X-API-Key": "all-key"}) as answer:
+            states.append((await answer.json())["status"])
+    own = "cancelled" if first == "rw-key" else "created"
+    assert states == [own, "cancelled", "created"]
+    board = make_device("BOARD/1", bytes.fromhex("0a" * 32))
+    (answer,) = await service.ingest([("BOARD/1", board.frame(board.status()))])
+    said = [record for frame in answer.down for record in board.read(frame)]
+    sent = [record.command_id for record in said if hasattr(record, "command_id")]
+    assert sent == [number for number, state in zip(clients, states, strict=True) if state == "created"]
+    async with http.post(
+        "/v1/commands",
+        json={"identifier": "BOARD/1", "command": {"name": "sync"}},
+        headers={"X-API-Key": "rw-key"},
+    ) as answer:
+        assert answer.status == 403
 
 
 @pytest.mark.parametrize("key", ["", "wrong"])
