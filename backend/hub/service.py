@@ -5,7 +5,7 @@
     tokens      Moto's tokens for days and hours
 
 A client of some markets sees and changes nothing of the others: provider keys name their market, and M2M and
-Moto are told whose markets they answer for.
+Moto are told whose markets they answer for. Of commands it sees its own only (store.py).
 """
 
 import re
@@ -63,7 +63,8 @@ class Hub:
         self._database = database
         self._clock = clock
         self._partners = partners
-        self.keys: ApiKeys = Store(pepper).keys
+        self._store = Store(pepper)
+        self.keys: ApiKeys = self._store.keys
         self.rate_limit = RateLimit(limit=100, window_s=1, clock=clock)  # resolutions 9
 
     async def start(self) -> None:
@@ -119,12 +120,16 @@ class Hub:
         if isinstance(request.reference, str):
             body["reference"] = _reference(client, request.reference)
         placed = await self._partners.commands.place(body, markets=client.markets)
+        await self._database.write(
+            lambda connection: self._store.add_command(connection, placed.id, client.name)
+        )
         answer = CommandCreated(placed.identifier, placed.command, _status(placed), placed.created_at)
         return placed.id, answer
 
     async def command(self, command_id: str, client: Client) -> CommandAnswer:
-        """One command. NotFound: there is none in the client's markets."""
-        found = await self._partners.commands.look(_id(command_id), markets=client.markets)
+        """One command. NotFound: there is none in the client's markets, or it did not create it."""
+        number = await self._seen(command_id, client)
+        found = await self._partners.commands.look(number, markets=client.markets)
         return CommandAnswer(
             command_id=str(found.id),
             identifier=found.identifier,
@@ -144,7 +149,17 @@ class Hub:
             "executed_at": request.executed_at,
             "error_message": request.error_message,
         }
-        await self._partners.commands.report(_id(str(request.command_id)), body, markets=client.markets)
+        number = await self._seen(str(request.command_id), client)
+        await self._partners.commands.report(number, body, markets=client.markets)
+
+    async def _seen(self, command_id: str, client: Client) -> int:
+        """The number of a command that the client created here; one of every market sees all."""
+        number = _id(command_id)
+        if client.markets:
+            creator = await self._database.read(lambda connection: self._store.client_of(connection, number))
+            if creator != client.name:
+                raise NotFound("no such command")
+        return number
 
     # Tokens
 

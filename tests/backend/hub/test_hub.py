@@ -154,6 +154,32 @@ async def test_a_reference_is_one_command_of_its_client(http: TestClient, world:
     assert (await world.m2m.audit()).commands == {"created": 2}
 
 
+async def test_a_command_is_its_clients(http: TestClient, hub: Hub) -> None:
+    """Also of a device that is in no market yet, and of one in both clients' market."""
+    await hub.install_key(key="both-key", client="both", markets=["UG", "RW"])
+    await hub.install_key(key="more-key", client="more", markets=["UG", "RW"])
+    for serial in (SERIAL, "NOBODY/1"):
+        number = await create(http, "both-key", identifier=serial)
+        own = f"{COMMAND}/{number}"
+        report = {"command_id": number, "status": "failed"}
+        for key in ("more-key", "ug-key"):
+            assert await ask(http, own, key=key) == (404, {"error": "Not found"})
+            assert await ask(http, CALLBACK, report, key=key) == (404, {"error": "Not found"})
+        for key in ("both-key", KEY):
+            status, answer = await ask(http, own, key=key)
+            assert (status, (answer or {})["status"]) == (200, "waiting")
+        assert (await ask(http, CALLBACK, report, key="both-key"))[0] == 200
+
+
+async def test_a_command_that_did_not_come_by_the_hub_is_no_markets_clients(
+    http: TestClient, world: World
+) -> None:
+    sync = {"identifier": SERIAL, "name": "sync", "details": {}}
+    await world.m2m.create(**sync, callback_url=None, reference="r")
+    assert (await ask(http, f"{COMMAND}/1", key="ug-key"))[0] == 404
+    assert (await ask(http, f"{COMMAND}/1"))[0] == 200
+
+
 # Tokens
 
 
