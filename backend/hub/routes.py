@@ -32,6 +32,7 @@ from backend.hub.service import Hub
 from backend.kit.errors import BackendError, BadRequest, Forbidden, NotFound, Unauthorized
 from backend.kit.keys import Client
 from backend.kit.openapi import Answer, Media, Operation, api_key, documented
+from backend.kit.peers import counted_as
 from backend.kit.web import JSON, application, empty_response, json_response, read_json
 
 ABOUT = """
@@ -215,7 +216,7 @@ def _authorized(hub: Hub, handler: Handler) -> Callable[[web.Request], Awaitable
         key = request.headers.get("API-KEY") or request.headers.get("X-API-Key")
         client = hub.keys.client_of(key, request.remote)
         if client is None:
-            hub.rate_limit.take(f"address:{request.remote}")
+            hub.rate_limit.take(f"address:{counted_as(request.remote)}")
             raise Unauthorized("the API key is missing or not valid")
         hub.rate_limit.take(f"client:{client.name}")
         return await handler(request, client)

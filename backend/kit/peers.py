@@ -1,7 +1,7 @@
 """Where a request comes from: networks, and proxies that are believed about it."""
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import structlog
 from aiohttp import web
@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 Network = IPv4Network | IPv6Network
 
+SUBNET = 64  # bits of an IPv6 address that a provider gives; the rest is the caller's to choose
 MAX_HOPS = 20  # of an X-Forwarded-For that is looked at
 
 
@@ -19,13 +20,30 @@ def networks_of(texts: Sequence[str]) -> tuple[Network, ...]:
 
 def within(address: str | None, networks: Sequence[Network]) -> bool:
     """Whether an address (a socket's or a header's text) lies in one of them; what is none does not."""
+    found = _parsed(address)
+    return found is not None and any(found in network for network in networks)
+
+
+def counted_as(address: str | None) -> str:
+    """Whom a limit by address counts: an IPv4 address, or the /64 of an IPv6 one, all of which one host has.
+
+    What is no address counts as it is.
+    """
+    found = _parsed(address)
+    if found is None:
+        return address or ""
+    return str(found if isinstance(found, IPv4Address) else IPv6Network((found, SUBNET), strict=False))
+
+
+def _parsed(address: str | None) -> IPv4Address | IPv6Address | None:
+    """Of a socket's or a header's text; None: it is none."""
     try:
         found = ip_address((address or "").partition("%")[0])
     except ValueError:
-        return False
+        return None
     if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:  # a v4 peer of a v6 socket
-        found = found.ipv4_mapped
-    return any(found in network for network in networks)
+        return found.ipv4_mapped
+    return found
 
 
 def only_from(sources: Mapping[str, Sequence[Network]]) -> Middleware:

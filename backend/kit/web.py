@@ -25,6 +25,7 @@ from backend.kit.errors import (
     Unauthorized,
 )
 from backend.kit.keys import KEY_HEADERS, ApiKeys
+from backend.kit.peers import counted_as
 from backend.kit.ratelimit import RateLimit
 
 MAX_BODY = 64 * 1024  # every documented request is far smaller
@@ -133,7 +134,7 @@ def within_limit(
     """The handler of a path that needs no key, for each address within `limit` (checklist 101)."""
 
     async def limited(request: web.Request) -> R:
-        limit.take(request.remote or "")
+        limit.take(counted_as(request.remote))
         return await handler(request)
 
     return limited
@@ -151,7 +152,7 @@ def _counted(request: web.Request, error: BackendError, keys: ApiKeys) -> Backen
     if not login and presented(request) is None:
         return error
     try:
-        keys.count_wrong(request.remote)
+        keys.count_wrong(counted_as(request.remote))
     except TooManyRequests as over:
         return over
     return error

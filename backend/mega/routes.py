@@ -15,6 +15,7 @@ from aiohttp import web
 from backend.kit.errors import BackendError, BadRequest, Unauthorized
 from backend.kit.keys import ApiKeys, Client
 from backend.kit.openapi import Answer, Handler, Media, Operation, api_key, documented
+from backend.kit.peers import counted_as
 from backend.kit.runtime import iso, parse_iso
 from backend.kit.web import JSON, application, json_response, read_json
 from backend.mega.hooks import BODIES, hooks
@@ -298,7 +299,7 @@ class _Routes:
         return json_response(DlrAnswer(message_id=row.id, status=row.status))
 
     async def health(self, request: web.Request) -> web.Response:
-        self._service.strangers.take(request.remote or "")
+        self._service.strangers.take(counted_as(request.remote))
         await self._service.health()
         return json_response(Health())
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from backend.kit.errors import BackendError, BadRequest, Forbidden, MethodNotAllowed, Unauthorized
 from backend.kit.keys import ApiKeys, Client
 from backend.kit.openapi import Handler, documented
+from backend.kit.peers import counted_as
 from backend.kit.web import application, empty_response, json_response, read_json
 from backend.solarium import booked_routes, http_reference, operator_routes
 from backend.solarium.schemas import (
@@ -172,7 +173,7 @@ class _External:
         self._external = service.external
 
     async def token(self, request: web.Request) -> web.Response:
-        self._external.rate_limit.take(f"address:{request.remote}")
+        self._external.rate_limit.take(f"address:{counted_as(request.remote)}")
         try:
             credentials = await read_json(request, Credentials)
         except BadRequest as error:
@@ -197,7 +198,7 @@ class _External:
                 raise Unauthorized("Authorization header with Bearer token is required")
             client = await self._external.client_of(access_token.strip())
         except Unauthorized:
-            self._external.rate_limit.take(f"address:{request.remote}")
+            self._external.rate_limit.take(f"address:{counted_as(request.remote)}")
             raise
         self._external.rate_limit.take(f"client:{client.name}")
         return client

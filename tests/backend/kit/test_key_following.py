@@ -224,3 +224,5 @@ async def test_checklist_101_wrong_keys_are_counted_by_address(database: Databas
             assert answer.status == 401  # no key, no guess
         clock.advance(WRONG_WINDOW_S)
         assert await ask("wrong") == (401, None)
+        subnet = await asyncio.gather(*(ask("wrong", f"2001:db8::{n + 1:x}") for n in range(WRONG + 1)))
+        assert sorted(subnet) == [*[(401, None)] * WRONG, (429, str(WRONG_WINDOW_S))]
