@@ -22,6 +22,7 @@ class Audit:
     orders: Mapping[str, int]  # by state
     days: Mapping[str, int]  # by state of their order
     days_by_device: Mapping[str, tuple[int, int]]  # sold; those of replied orders
+    refused_orders: int  # replied, but the device did not take the token: an operator looks at it
     dead_letters: int
 
     @property
@@ -48,5 +49,6 @@ def audit(connection: Connection, store: Store) -> Audit:
         orders={state: orders.get(state, (0, 0))[0] for state in ORDER_STATES},
         days={state: orders.get(state, (0, 0))[1] for state in ORDER_STATES},
         days_by_device=store.days_by_device(connection),
+        refused_orders=store.refused_orders(connection),
         dead_letters=store.dead_letters(connection),
     )

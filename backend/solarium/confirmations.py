@@ -32,7 +32,7 @@ Key = tuple[str, str]  # (provider_tx, provider_key): unique for ever (resolutio
 
 
 class Confirmation(Struct, frozen=True):
-    """The answer to one request. `differs`: a duplicate with another amount or reference than the first."""
+    """The answer to one request. `differs`: a duplicate that says something else than the first (`_told`)."""
 
     new: bool
     payment_id: int
@@ -242,5 +242,9 @@ def payment_event(payment: Shown, account: Account, payment_id: int, *, days: in
 
 
 def _repeat(request: ConfirmRequest, first: Paid) -> Confirmation:
-    differs = (first.amount_subunit, first.reference) != (request.amount_subunit, request.reference)
-    return Confirmation(False, first.id, first.receipt, differs=differs)
+    return Confirmation(False, first.id, first.receipt, differs=_told(request) != _told(first))
+
+
+def _told(payment: ConfirmRequest | Paid) -> tuple[int, str, str, str]:
+    """What a repeat has to have in common with the first."""
+    return payment.amount_subunit, payment.currency, payment.reference, payment.business_account

@@ -44,7 +44,7 @@ from backend.solarium.schemas import (
     Validation,
     epoch_ms,
 )
-from backend.solarium.store import Replied, Store
+from backend.solarium.store import SERVED, Replied, Store
 from backend.solarium.validation import judge
 from backend.solarium.webhook import verify
 
@@ -277,7 +277,11 @@ class Solarium:
         first = await self._replies.submit(
             Replied(order_id, reply.device_response, epoch_ms(reply.delivered_at), self._clock.now_ms())
         )
-        if first:
+        if first and reply.device_response not in SERVED:
+            self._log.error(
+                "order.refused", order=order_id, device=order.device, response=reply.device_response
+            )
+        elif first:
             self._log.info("order.replied", order=order_id, response=reply.device_response)
 
     async def audit(self) -> Audit:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     Select,
     Table,
+    and_,
     bindparam,
     case,
     delete,
@@ -40,6 +41,10 @@ SENT = "sent"  # M2M has the command
 REPLIED = "replied"  # the device has answered
 ORDER_STATES = (ORDERED, ISSUED, SENT, REPLIED)
 
+# What a device that has the days says of their token; a customer may have typed it before the command came.
+# By SMS the answer is in words.
+SERVED = ("OK", "already_used", "already used")
+
 
 class Paid(Struct, array_like=True, frozen=True):
     """A stored payment: whose receipt it has, it was; a duplicate is compared with the rest."""
@@ -49,7 +54,9 @@ class Paid(Struct, array_like=True, frozen=True):
     id: int
     receipt: str
     amount_subunit: int
+    currency: str
     reference: str
+    business_account: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +325,13 @@ class Store:
             orders.c.device
         )
         return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(statement)}
+
+    def refused_orders(self, connection: Connection) -> int:
+        """Orders whose device answered, but did not take the token."""
+        orders = self.tables.token_orders
+        refused = and_(orders.c.state == REPLIED, orders.c.device_response.not_in(SERVED))
+        statement = select(func.count()).select_from(orders).where(refused)
+        return connection.execute(statement).scalar_one()
 
     def dead_letters(self, connection: Connection) -> int:
         """Outbox rows that will never leave by themselves."""

@@ -196,6 +196,25 @@ async def test_a_handler_that_runs_again_after_its_end_changes_nothing(
     assert partners.calls.count("send") == 2  # ours by hand; no new rows were put
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, 0),
+        ({"amount_subunit": 1}, 1),
+        ({"reference": "9"}, 1),
+        ({"currency": "KES"}, 1),
+        ({"business_account": "another"}, 1),
+    ],
+)
+async def test_a_repeat_that_says_something_else_is_told(
+    service: Solarium, change: dict[str, object], told: int
+) -> None:
+    await confirm(service)
+    with capture_logs() as logs:
+        assert not await service.confirm(**payment(**change))  # type: ignore[arg-type]
+    assert sum(each["event"] == "payment.repeat_differs" for each in logs) == told
+
+
 # M2M's callback
 
 
@@ -247,6 +266,33 @@ async def test_checklist_72_a_signed_callback_makes_the_order_replied_once(
     assert (row["state"], row["device_response"]) == ("replied", "OK")
     assert row["replied_at_ms"] == 1_764_585_300_000
     assert row["callback_at_ms"] == clock.now_ms()
+
+
+@pytest.mark.parametrize(
+    ("response", "refused"),
+    [("OK", 0), ("already_used", 0), ("already used", 0), ("invalid", 1), ("unsupported", 1)],
+)
+async def test_a_device_that_refuses_its_token_is_told_to_operators_once(
+    http: TestClient,
+    service: Solarium,
+    partners: FakePartners,
+    clock: ManualClock,
+    *,
+    response: str,
+    refused: int,
+) -> None:
+    order_id = await sent_order(service, partners)
+    body = json.dumps(reply(device_response=response)).encode()
+    with capture_logs() as logs:
+        for _ in range(2):
+            path = f"/m2m/callback/{order_id}"
+            async with http.post(path, data=body, headers=signed(clock, body)) as answer:
+                assert answer.status == 204
+    alerts = [each for each in logs if each["event"] == "order.refused"]
+    told = {"order": order_id, "device": "SCBLNX/A/BT/254543", "response": response}
+    assert [{name: each[name] for name in told} for each in alerts] == [told] * refused
+    audit = await service.audit()
+    assert (audit.refused_orders, audit.orders["replied"]) == (refused, 1)
 
 
 async def test_a_callback_that_is_not_m2ms_is_401(
