@@ -19,6 +19,11 @@ from backend.momo.schemas import Difference
 from backend.momo.states import PAID
 from backend.momo.store import PaymentRow
 
+MAYBE_CUT = (
+    "the provider cuts references at this length: it may be the beginning of another account's; "
+    "find out who was meant"
+)
+
 
 class Kind(StrEnum):
     """Column `kind` of a difference."""
@@ -52,6 +57,7 @@ class Books:
 
     paid: of the time, to be looked for in billing's ledger; expected: ids of those that the provider must
     name. booked: billing's, by transaction; None: nobody asked. booked_in_time: billing's, of the time.
+    cut_at: see Statements.
     """
 
     by_tx: Mapping[str, PaymentRow]
@@ -60,6 +66,7 @@ class Books:
     expected: Collection[str]
     booked: Mapping[str, Booked] | None
     booked_in_time: Sequence[Booked]
+    cut_at: int | None = None
 
 
 def compare(lines: Mapping[str, StatementLine], stated: Collection[str], books: Books) -> list[Found]:
@@ -107,8 +114,10 @@ def _line(line: StatementLine, books: Books) -> Found | None:
     payment = books.by_tx.get(line.provider_tx)
     if payment is None:
         known = books.waiting.get(line.provider_ref)
-        return Found(Kind.MISSING_HERE if known is None else Kind.UNSETTLED, _of_line(line, known), line)
-    return None if _agree(line, payment) else Found(Kind.AMOUNT_DIFFERS, _of_line(line, payment), line)
+        return Found(
+            Kind.MISSING_HERE if known is None else Kind.UNSETTLED, _of_line(line, known, books), line
+        )
+    return None if _agree(line, payment) else Found(Kind.AMOUNT_DIFFERS, _of_line(line, payment, books), line)
 
 
 def _agree(line: StatementLine, payment: PaymentRow | None) -> bool:
@@ -148,7 +157,7 @@ def _booked_only(each: Booked) -> Difference:
     )
 
 
-def _of_line(line: StatementLine, payment: PaymentRow | None) -> Difference:
+def _of_line(line: StatementLine, payment: PaymentRow | None, books: Books) -> Difference:
     return Difference(
         provider_tx=line.provider_tx,
         amount_subunit=line.amount_subunit,
@@ -156,4 +165,5 @@ def _of_line(line: StatementLine, payment: PaymentRow | None) -> Difference:
         payment_id=None if payment is None else payment.id,
         state=None if payment is None else payment.state.value,
         our_amount_subunit=None if payment is None else payment.paid_subunit or payment.amount_subunit,
+        open_because=MAYBE_CUT if payment is None and books.cut_at == len(line.reference) else None,
     )

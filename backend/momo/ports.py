@@ -207,7 +207,13 @@ class StatementLine:
 
 
 class Statements(Protocol):
-    """A provider that can be asked what was paid."""
+    """A provider that can be asked what was paid.
+
+    cut_at: its statements hold no longer references than this, so that one of this length may be the
+    beginning of another; None: they hold them whole.
+    """
+
+    cut_at: int | None
 
     async def statement(self, first_ms: int, last_ms: int) -> Sequence[StatementLine]:
         """What was paid in a time. Unavailable: it can't be had now."""

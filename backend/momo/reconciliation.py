@@ -201,6 +201,7 @@ class Reconciliation:
             expected=expected - stated.unasked,
             booked=booked,
             booked_in_time=in_time,
+            cut_at=self._asking.cut_at(key),
         )
 
     async def _payments(
@@ -282,7 +283,7 @@ class Reconciliation:
                 seen = Succeeded(line.provider_tx, line.amount_subunit, line.currency)
                 if await self._transfers.paid(payment_id, seen):
                     settled.append(line.provider_tx)
-            elif each.kind is Kind.MISSING_HERE and line is not None:
+            elif each.kind is Kind.MISSING_HERE and line is not None and not each.difference.open_because:
                 incoming = _incoming(provider_key, line)
                 if incoming is not None:
                     await self._inbound.confirm(incoming, paid_at_ms=line.paid_at_ms)

@@ -110,7 +110,10 @@ class ReconciliationRequest(msgspec.Struct, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A transaction: the provider's amount (or ours), our payment and what billing booked, where known."""
+    """A transaction: the provider's amount (or ours), our payment and what billing booked, where known.
+
+    open_because: why a run does not make good by itself what it seems to know enough of.
+    """
 
     provider_tx: str
     amount_subunit: int
@@ -120,6 +123,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     our_amount_subunit: int | None = None
     booked_subunit: int | None = None
     booked_currency: str | None = None
+    open_because: str | None = None
 
 
 class ReconciliationReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,6 +56,11 @@ class Asking:
         """Whether the provider has a statement to ask for."""
         return provider_key in self._statements
 
+    def cut_at(self, provider_key: str) -> int | None:
+        """See Statements."""
+        statements = self._statements.get(provider_key)
+        return None if statements is None else statements.cut_at
+
     async def stated(
         self,
         provider_key: str,

@@ -35,7 +35,7 @@ T = TypeVar("T")
 EAT = timezone(timedelta(hours=3))
 CURRENCY = "KES"
 DESCRIPTION = "Solar payment"  # 13 characters are allowed
-MAX_REFERENCE = 12
+MAX_REFERENCE = 12  # of a push; one that is longer is cut, and so it stands in the list
 LOGIN_OVER = "404.001.03"
 IN_HAND = "500.001.1001"  # of a query: "The transaction is being processed"; of a push: refused, and why
 NOT_TAKEN = frozenset(("500.003.02", "500.003.03"))  # busy, spike arrest, quota: before anything was done
@@ -114,6 +114,7 @@ class DarajaProvider:
 
     hook = "daraja"
     repeatable = False
+    cut_at: int | None = MAX_REFERENCE
 
     def __init__(self, config: DarajaConfig, *, http: HttpClient, clock: Clock):
         self.base_url = config.base_url.rstrip("/")
