@@ -9,14 +9,17 @@ from sqlalchemy import Connection, MetaData, inspect
 
 from backend.kit.database import open_database
 from backend.kit.migrations import migrate
+from backend.kit.vault import Vault
+from simulator.clock import SeededEntropy
 
 
 def _metadata(service: str) -> MetaData:
     from importlib import import_module
 
     store = import_module(f"backend.{service}.store").Store
-    arguments: list[object] = [b"pepper"] if service != "mese" else []
-    return store(*arguments).metadata
+    vault = Vault(bytes(32), service, SeededEntropy(1))
+    arguments: dict[str, list[object]] = {"mese": [], "mega": [vault], "m2m": [vault]}
+    return store(*arguments.get(service, [vault.pepper])).metadata
 
 
 SERVICES = ("solarium", "momo", "mega", "moto", "m2m", "mese")
