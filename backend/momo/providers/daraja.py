@@ -35,7 +35,7 @@ T = TypeVar("T")
 EAT = timezone(timedelta(hours=3))
 CURRENCY = "KES"
 DESCRIPTION = "Solar payment"  # 13 characters are allowed
-MAX_REFERENCE = 12  # of a push; one that is longer is cut, and so it stands in the list
+MAX_REFERENCE = 12  # of a push; a longer one of a paybill payment is cut in the list
 LOGIN_OVER = "404.001.03"
 IN_HAND = "500.001.1001"  # of a query: "The transaction is being processed"; of a push: refused, and why
 NOT_TAKEN = frozenset(("500.003.02", "500.003.03"))  # busy, spike arrest, quota: before anything was done
@@ -132,7 +132,12 @@ class DarajaProvider:
             raise Unprocessable("M-Pesa moves whole shillings; send a whole amount")
 
     async def request(self, debit: Debit) -> ProviderStatus:
-        """See Provider."""
+        """See Provider. A reference that would be cut is refused.
+
+        Notice and list would name the payment by the cut one, perhaps another customer's.
+        """
+        if len(debit.reference) > MAX_REFERENCE:
+            return Failed(f"REFERENCE_TOO_LONG: a push carries {MAX_REFERENCE} characters")
         body = {
             **self._signed(),
             "TransactionType": self._config.transaction_type,
@@ -141,7 +146,7 @@ class DarajaProvider:
             "PartyB": self._config.short_code,
             "PhoneNumber": debit.msisdn,
             "CallBackURL": debit.callback_url,
-            "AccountReference": debit.reference[:MAX_REFERENCE],
+            "AccountReference": debit.reference,
             "TransactionDesc": DESCRIPTION,
         }
         answer = await self._call(debit.base_url, "/mpesa/stkpush/v1/processrequest", body)
@@ -304,7 +309,7 @@ def _succeeded(result: _Result) -> Succeeded:
 
 def _fits(paid: _Paid, debit: Debit) -> bool:
     return (
-        str(paid.billreference) == debit.reference[:MAX_REFERENCE]
+        str(paid.billreference) == debit.reference
         and subunits(paid.amount) == debit.amount_subunit
         and _same_number(str(paid.msisdn), debit.msisdn)
     )

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -91,6 +92,15 @@ async def test_answers_to_a_push(answers, outcome):
         await call
     if getattr(answers[-1], "status", 0) == 429:
         assert raised.value.retry_after_s == 7
+
+
+async def test_a_reference_that_would_be_cut_is_not_pushed():
+    """Its notice and its line in the list would name the cut one: perhaps another customer's account."""
+    http = http_of()
+    failed = await provider_of(http).request(replace(DEBIT, reference="254543000000-7"))
+    assert isinstance(failed, Failed)
+    assert failed.reason.startswith("REFERENCE_TOO_LONG")
+    assert http.seen == []
 
 
 @pytest.mark.parametrize("status", [400, 500])
