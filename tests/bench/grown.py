@@ -51,7 +51,8 @@ def run(bench: Bench, filled: Path, empty: Path, *, devices: int) -> tuple[list[
             servers.enter_context(server(bench.name, f"sqlite:///{folder}", BATCH))[1]
             for folder in (empty, filled)
         ]
-        for turn in range(TURNS):
+        first = TURNS * list(BENCHES).index(bench.name)  # benches of a service share its filled database
+        for turn in range(first, first + TURNS):
             for port, taken, number in zip(ports, turns, (DEVICES, known(bench, devices)), strict=True):
                 result = load(bench.name, port, turn=turn, seconds=SECONDS, devices=number)
                 assert not result["wrong"], f"{bench.name}: {result['wrong']}"
