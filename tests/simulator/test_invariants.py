@@ -24,6 +24,7 @@ SOUND = Picture(
         days={"replied": 5, "sent": 4},
         days_by_device={"A": (5, 5), "B": (4, 0)},
         dead_letters=0,
+        refused_orders=0,
     ),
     m2m=M2mAudit(
         devices=2,
