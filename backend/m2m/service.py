@@ -26,6 +26,7 @@ from backend.kit.keys import ApiKeys
 from backend.kit.migrations import migrate
 from backend.kit.outbox import Handler
 from backend.kit.ratelimit import RateLimit
+from backend.kit.repeating import Repeating
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
 from backend.m2m import billing, callbacks, commands, delivery, details, lines
@@ -37,7 +38,7 @@ from backend.m2m.creation import Created, Creation, Creations
 from backend.m2m.feed import DownFeed
 from backend.m2m.firmware import FirmwareFiles
 from backend.m2m.history import History
-from backend.m2m.housekeeping import Housekeeping
+from backend.m2m.housekeeping import EVERY_S, Housekeeping
 from backend.m2m.ingest import WRONG_LOGIN, Delivery, Ingest, IngestAnswer, is_login
 from backend.m2m.lifecycle import Lifecycle
 from backend.m2m.links import Links
@@ -157,6 +158,9 @@ class M2mService:
                 store=self._store, database=database, clock=clock, days=config.retention_days
             ),
         )
+        self._repeating = Repeating(
+            self.housekeeping.turn, every_s=EVERY_S, service="m2m", name="housekeeping"
+        )
 
     def _dispatching(
         self,
@@ -207,11 +211,11 @@ class M2mService:
         await migrate(self._database, "m2m")
         await self.keys.open(self._database, self._clock)
         await self._dispatcher.start()
-        self.housekeeping.start()
+        self._repeating.start()
 
     async def stop(self) -> None:
         """Deliver no more; what was in hand comes again at the next start."""
-        await self.housekeeping.stop()
+        await self._repeating.stop()
         await self._dispatcher.stop()
 
     async def install_key(self, *, key: str, client: str, markets: Sequence[str] = ()) -> None:

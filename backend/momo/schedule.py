@@ -1,11 +1,11 @@
 """When reconciliation runs by itself: once a day for each provider, for the day before (UTC).
 
-Every TICK_S it looks which days are due and not done. A day of before the first payment is none; one that
-failed comes again (reconciliation.py, RETRY_MS) until it is LOOK_BACK days old, which a provider's statement
-does not reach. Copies of momo on one database share the slots: each day is made once.
+Every TICK_S (kit/repeating.py) it looks which days are due and not done. A day of before the first payment
+is none; one that failed comes again (reconciliation.py, RETRY_MS) until it is LOOK_BACK days old, which a
+provider's statement does not reach. A run that is cut off by a stop comes again when it counts as abandoned.
+Copies of momo on one database share the slots: each day is made once.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,18 +44,7 @@ class Schedule:
         self._reconciliation = reconciliation
         self._plan = plan
         self._first_ms: int | None = None
-        self._task: asyncio.Task[None] | None = None
         self._log = structlog.get_logger(service="momo")
-
-    def start(self) -> None:
-        """Look at once, and then again and again."""
-        self._task = asyncio.create_task(self._run(), name="reconciliation")
-
-    async def stop(self) -> None:
-        """Stop at once; a run in hand is made again when it counts as abandoned."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def tick(self) -> None:
         """Run everything that is due now."""
@@ -71,14 +60,6 @@ class Schedule:
                     day=span.slot,
                     error=error.detail,
                 )
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.tick()
-            except Exception as error:  # noqa: BLE001 - the outermost edge; the database may be away
-                self._log.error("reconciliation.crashed", error=repr(error))
-            await asyncio.sleep(TICK_S)
 
     async def _due(self) -> list[Span]:
         providers = self._reconciliation.providers

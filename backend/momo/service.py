@@ -23,6 +23,7 @@ from backend.kit.errors import NotFound, Unavailable, Unprocessable
 from backend.kit.http import TimedOut
 from backend.kit.migrations import migrate
 from backend.kit.outbox import Outgoing
+from backend.kit.repeating import Repeating
 from backend.kit.runtime import Clock, Entropy, uuid4
 from backend.momo.callback_paths import CallbackPaths
 from backend.momo.errors import BY_CODE
@@ -30,7 +31,7 @@ from backend.momo.inbound import Inbound
 from backend.momo.ports import AccountRoute, Billing, Paybill, Provider, SharedHook, Statements, Validation
 from backend.momo.reconciliation import Reconciliation
 from backend.momo.reports import Reports
-from backend.momo.schedule import Plan, Schedule
+from backend.momo.schedule import TICK_S, Plan, Schedule
 from backend.momo.schemas import Payment
 from backend.momo.states import PAID, SETTLED, STATUS, State
 from backend.momo.store import Key, PaymentRow, Store, key_of
@@ -137,6 +138,7 @@ class MomoService:
             reconciliation=self.reconciliation,
             plan=config.reconcile,
         )
+        self._repeating = Repeating(self._schedule.tick, every_s=TICK_S, service="momo", name="schedule")
         self._dispatcher = Dispatcher(
             outbox=self._store.outbox,
             database=database,
@@ -151,11 +153,11 @@ class MomoService:
         await migrate(self._database, "momo")
         await self.keys.open(self._database, self._clock)
         await self._dispatcher.start()
-        self._schedule.start()
+        self._repeating.start()
 
     async def stop(self) -> None:
         """Stop at once; what was in hand is taken up at the next start."""
-        await self._schedule.stop()
+        await self._repeating.stop()
         await self._dispatcher.stop()
 
     async def install_key(self, key: str, *, client: str, markets: Sequence[str] = ()) -> None:
