@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from backend.kit.http import AiohttpClient, HttpClient
-from backend.remote import CommandError, Remote, find
-from backend.settings import ServeSettings, read_settings
+from backend.kit.http import HttpClient
+from backend.remote import CommandError, Remote, reach
 from backend.solarium.operator_routes import MAX_FILE
 
 LOOK_AGAIN_S = 0.5
@@ -24,10 +23,7 @@ def run(kind: str, file: Path, *, dry_run: bool, data_dir: Path, url: str | None
     content = file.read_bytes()
 
     async def work() -> int:
-        http = AiohttpClient()
-        try:
-            settings = read_settings(ServeSettings)
-            solarium = find("solarium", header="API-KEY", data_dir=data_dir, url=url, settings=settings)
+        async with reach("solarium", header="API-KEY", data_dir=data_dir, url=url) as (http, solarium):
             path = f"/v1/imports/{kind}?dry_run={str(dry_run).lower()}"
             answer = await solarium.call(http, "POST", path, content)
             report = solarium.read(answer, good=(200, 422))
@@ -35,8 +31,6 @@ def run(kind: str, file: Path, *, dry_run: bool, data_dir: Path, url: str | None
             if kind != "devices" or dry_run or report["errors"]:
                 return int(bool(report["errors"]))
             return await _told(http, solarium, stdout)
-        finally:
-            await http.close()
 
     return asyncio.run(work())
 

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
-from backend.kit.http import AiohttpClient, HttpClient
+from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock
-from backend.remote import CommandError, Remote, find
-from backend.settings import ServeSettings, read_settings
+from backend.remote import CommandError, Remote, reach
 
 KINDS = {
     "amount_differs": "the provider and we have different amounts",
@@ -37,13 +36,8 @@ def run(
     chosen = day or _yesterday(clock)
 
     async def work() -> int:
-        settings = read_settings(ServeSettings)
-        http = AiohttpClient(tls=settings.tls("localhost").client)
-        try:
-            momo = find("momo", header="API-KEY", data_dir=data_dir, url=url, settings=settings)
+        async with reach("momo", header="API-KEY", data_dir=data_dir, url=url) as (http, momo):
             return await _all(http, momo, providers, chosen, settle=settle, stdout=stdout)
-        finally:
-            await http.close()
 
     return asyncio.run(work())
 

@@ -5,7 +5,8 @@ credentials.json of the data directory         what `payg up` wrote
 the address that `payg serve` uses             with the same keys as --url
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ import msgspec
 
 from backend.data_dir import SECRETS
 from backend.kit.errors import BackendError
-from backend.kit.http import HttpAnswer, HttpClient
-from backend.settings import ServeSettings
+from backend.kit.http import AiohttpClient, HttpAnswer, HttpClient
+from backend.settings import ServeSettings, read_settings
 
 CREDENTIALS = "credentials.json"
 WAIT_S = 900.0  # a reconciliation asks a provider about thousands of payments
@@ -68,7 +69,20 @@ class Remote:
             raise CommandError(f"{self.url} is not {self.name}: its answer is no JSON") from None
 
 
-def find(name: str, *, header: str, data_dir: Path, url: str | None, settings: ServeSettings) -> Remote:
+@asynccontextmanager
+async def reach(
+    name: str, *, header: str, data_dir: Path, url: str | None
+) -> AsyncGenerator[tuple[HttpClient, Remote]]:
+    """A client that trusts what the settings say, and the service `name`. CommandError: it has no key."""
+    settings = read_settings(ServeSettings)
+    http = AiohttpClient(tls=settings.tls("localhost").client)
+    try:
+        yield http, _find(name, header=header, data_dir=data_dir, url=url, settings=settings)
+    finally:
+        await http.close()
+
+
+def _find(name: str, *, header: str, data_dir: Path, url: str | None, settings: ServeSettings) -> Remote:
     """The service `name`. CommandError: nobody says what its key is."""
     known = _read(data_dir / CREDENTIALS)
     named = url or (settings.url_of(name) if f"{name}_url" in settings.model_fields_set else None)

@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestServer
 
 from backend.import_command import run
 from backend.kit.database import open_database
-from backend.kit.errors import Conflict
+from backend.kit.errors import CannotStart, Conflict
 from backend.remote import CommandError
 from backend.solarium.operator_routes import MAX_FILE
 from backend.solarium.routes import make_app
@@ -65,6 +65,12 @@ async def test_errors_are_lines_of_the_file(tmp_path, url):
     code, out = await command(tmp_path, url, "reference\n1\n", kind="accounts")
     assert code == 1
     assert "shipment.csv:1: business_account is a column that is missing" in out
+
+
+async def test_the_authority_of_the_settings_is_what_it_trusts(tmp_path, url, monkeypatch):
+    monkeypatch.setenv("PAYG_TLS_CA", str(tmp_path / "no_authority.pem"))
+    with pytest.raises(CannotStart, match="PAYG_TLS_CA"):
+        await command(tmp_path, url, HEADING + ROW)
 
 
 async def test_devices_that_a_service_refuses_are_exit_code_1(tmp_path, url, partners):
