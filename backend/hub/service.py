@@ -30,7 +30,7 @@ from backend.hub.schemas import (
 from backend.hub.store import Store
 from backend.kit.database import Database
 from backend.kit.errors import BadRequest, Forbidden, NotFound
-from backend.kit.keys import ApiKeys, Client
+from backend.kit.keys import ApiKeys, Client, market_of
 from backend.kit.migrations import migrate
 from backend.kit.ratelimit import RateLimit
 from backend.kit.runtime import Clock, iso
@@ -229,6 +229,6 @@ def _id(value: str) -> int:
 
 
 def _allow(client: Client, provider_key: str) -> None:
-    market = provider_key[:2].upper()
-    if client.markets and market not in client.markets:
+    market = market_of(provider_key)
+    if not client.sees(market):
         raise Forbidden(f"this API key is not for {market}", fields=[("provider_key", f"is of {market}")])

@@ -32,12 +32,26 @@ MARKETS_HEADER = "Payg-Markets"  # a service that calls for a client of its own 
 KEY_HEADERS = ("API-KEY", "X-API-Key")
 
 
+def market_of(provider_key: str) -> str:
+    """A provider key begins with its market (resolutions 24): UG of ug_mtn_mobilemoney."""
+    return provider_key[:2].upper()
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """Who calls. No market listed: every market."""
 
     name: str
     markets: tuple[str, ...]
+
+    def sees(self, market: str) -> bool:
+        """Whether what is of `market` is the client's to see."""
+        return not self.markets or market in self.markets
+
+    def check(self, market: str) -> None:
+        """Forbidden: the key is for other markets."""
+        if not self.sees(market):
+            raise Forbidden(f"this key is not for the market {market}")
 
     def narrowed(self, header: str | None) -> "Client":
         """The client within the markets of a MARKETS_HEADER (`UG,RW`), if there is one; never beyond its own.

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, time
 
 from aiohttp import web
 
-from backend.kit.errors import BadRequest, Forbidden
-from backend.kit.keys import Client
+from backend.kit.errors import BadRequest
+from backend.kit.keys import Client, market_of
 from backend.kit.openapi import Answer, Media, Operation, Security
 from backend.kit.web import JSON, json_response, read_json, read_query
 from backend.momo.ports import StatementLine
@@ -141,7 +141,7 @@ class _Routes:
     async def reconcile(self, request: web.Request) -> web.Response:
         client = self._client_of(request)
         body = await read_json(request, ReconciliationRequest)
-        _check(client, body.provider_key)
+        client.check(market_of(body.provider_key))
         report = await self._service.reconciliation.run(
             Span(body.provider_key, epoch_ms(body.since), epoch_ms(body.until)),
             lines=None if body.lines is None else [_line(line) for line in body.lines],
@@ -152,7 +152,7 @@ class _Routes:
     async def make(self, request: web.Request) -> web.Response:
         client = self._client_of(request)
         body = await read_json(request, RunRequest)
-        _check(client, body.provider_key)
+        client.check(market_of(body.provider_key))
         first_ms = int(datetime.combine(body.day, time(), UTC).timestamp()) * 1000
         span = Span(body.provider_key, first_ms, min(first_ms + DAY_MS - 1, self._service.settled_until_ms()))
         if span.last_ms < first_ms:
@@ -195,15 +195,8 @@ class _Routes:
 
     def _providers(self, request: web.Request) -> list[str]:
         """The provider keys that the caller's key may see."""
-        markets = self._client_of(request).markets
-        every = self._service.reconciliation.providers
-        return [key for key in every if not markets or key[:2].upper() in markets]
-
-
-def _check(client: Client, provider_key: str) -> None:
-    market = provider_key[:2].upper()
-    if client.markets and market not in client.markets:
-        raise Forbidden(f"this key is not for the market {market}")
+        client = self._client_of(request)
+        return [key for key in self._service.reconciliation.providers if client.sees(market_of(key))]
 
 
 def _errors(*statuses: int) -> dict[int, Answer]:

@@ -23,8 +23,8 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from backend.kit.errors import BackendError, BadRequest, Forbidden, NotFound, Unauthorized
-from backend.kit.keys import ApiKeys, Client
+from backend.kit.errors import BackendError, BadRequest, NotFound, Unauthorized
+from backend.kit.keys import ApiKeys, Client, market_of
 from backend.kit.openapi import documented
 from backend.kit.web import application, empty_response, json_response, read_json
 from backend.momo import http_reference, reconciliation_routes
@@ -98,7 +98,7 @@ class _Routes:
     async def resolve(self, request: web.Request) -> web.Response:
         client = self.client(request)
         body = await read_json(request, ResolveRequest)
-        _check_market(client, body.market)
+        client.check(body.market)
         route = await self.service.resolve(reference=body.reference, market=body.market)
         if route is None:
             return json_response(NOT_FOUND, status=404)
@@ -114,7 +114,7 @@ class _Routes:
     async def validate(self, request: web.Request) -> web.Response:
         client = self.client(request)
         body = await read_json(request, ValidateRequest)
-        _check_market(client, _market_of(body.provider_key))
+        client.check(market_of(body.provider_key))
         if body.amount_subunit == 0:
             return json_response(TOO_LOW, status=412)
         validation: Validation = await self.service.validate(
@@ -130,7 +130,7 @@ class _Routes:
     async def pay(self, request: web.Request) -> web.Response:
         client = self.client(request)
         body = await read_json(request, PaymentRequest)
-        _check_market(client, _market_of(body.provider_key))
+        client.check(market_of(body.provider_key))
         payment = await self.service.pay(
             reference=body.reference,
             amount_subunit=body.amount_subunit,
@@ -169,7 +169,7 @@ class _Routes:
     async def validate_payment(self, request: web.Request) -> web.Response:
         client = self.client(request)
         body = await read_json(request, ValidatePayment)
-        _check_market(client, _market_of(body.provider_key))
+        client.check(market_of(body.provider_key))
         validation = await self.service.inbound.validate(
             reference=body.reference,
             currency=body.currency,
@@ -186,7 +186,7 @@ class _Routes:
     async def confirm_payment(self, request: web.Request) -> web.Response:
         client = self.client(request)
         body = await read_json(request, ConfirmPayment)
-        _check_market(client, _market_of(body.provider_key))
+        client.check(market_of(body.provider_key))
         incoming = Incoming(
             provider_tx=body.provider_tx,
             provider_key=body.provider_key,
@@ -228,16 +228,6 @@ async def _call(request: web.Request) -> _Call:
         authorization=request.headers.get("Authorization", ""),
         body=await request.read(),
     )
-
-
-def _market_of(provider_key: str) -> str:
-    """Resolutions 24: a provider key begins with its market."""
-    return provider_key[:2].upper()
-
-
-def _check_market(client: Client, market: str) -> None:
-    if client.markets and market not in client.markets:
-        raise Forbidden(f"this key is not for the market {market}")
 
 
 def _wait(query: Mapping[str, str]) -> WaitQuery:

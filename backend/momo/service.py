@@ -21,6 +21,7 @@ from backend.kit.database import Database
 from backend.kit.dispatcher import Dispatcher
 from backend.kit.errors import NotFound, Unavailable, Unprocessable
 from backend.kit.http import TimedOut
+from backend.kit.keys import market_of
 from backend.kit.migrations import migrate
 from backend.kit.outbox import Outgoing
 from backend.kit.repeating import Repeating
@@ -262,7 +263,7 @@ class MomoService:
             while True:
                 changed.clear()
                 row = await self._database.read(lambda c: self._store.by_id(c, payment_id))
-                if row is None or (markets and row.provider_key[:2].upper() not in markets):
+                if row is None or (markets and market_of(row.provider_key) not in markets):
                     raise NotFound("no such payment")
                 left_s = deadline - loop.time()
                 if row.state in SETTLED or left_s <= 0:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from backend.kit.errors import Forbidden
-from backend.kit.keys import Client
+from backend.kit.keys import Client, market_of
 from backend.kit.openapi import Answer, Media, Operation
 from backend.kit.web import JSON, json_response, read_json
 from backend.solarium.operator_reference import KEY
@@ -53,14 +52,14 @@ class _Books:
     async def named(self, request: web.Request) -> web.Response:
         client = self._client_of(request)
         asked = await read_json(request, BookedRequest)
-        _check(client, asked.provider_key)
+        client.check(market_of(asked.provider_key))
         found = await self._service.booked_payments(asked.provider_key, asked.transactions)
         return json_response(BookedPayments(found))
 
     async def between(self, request: web.Request) -> web.Response:
         client = self._client_of(request)
         asked = await read_json(request, BookedBetween)
-        _check(client, asked.provider_key)
+        client.check(market_of(asked.provider_key))
         found = await self._service.booked_between(
             asked.provider_key,
             first_ms=epoch_ms(asked.since),
@@ -68,9 +67,3 @@ class _Books:
             after=asked.after,
         )
         return json_response(BookedPayments(found))
-
-
-def _check(client: Client, provider_key: str) -> None:
-    market = provider_key[:2].upper()
-    if client.markets and market not in client.markets:
-        raise Forbidden(f"this API-KEY is not for {market}")

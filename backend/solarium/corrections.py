@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from backend.kit.database import Database
 from backend.kit.errors import BadRequest, Conflict, NotFound, Unprocessable
-from backend.kit.keys import Client
+from backend.kit.keys import Client, market_of
 from backend.kit.runtime import Clock, Entropy, iso
 from backend.solarium.actions_store import Action, note
 from backend.solarium.confirmations import order_days, payment_event
@@ -134,14 +134,17 @@ class Corrections:
             outgoing.append(payment_event(found, account, payment_id, days=posting.days, at=iso(now_ms)))
         self._store.outbox.put(connection, outgoing, now_ms)
         action = Action(
-            "resolve", f"payment {payment_id}, account {account.id}", _market(found), wanted.reason
+            "resolve",
+            f"payment {payment_id}, account {account.id}",
+            market_of(found.provider_key),
+            wanted.reason,
         )
         note(connection, self._store, by, action, now_ms)
         return CorrectionView(correction_id, payment_id, RESOLVED, posting.balance_subunit, posting.days)
 
     def _owner(self, connection: Connection, found: LedgerPayment, wanted: ResolutionRequest) -> Account:
         """The account that the operator names, locked."""
-        route = (wanted.business_account, found.currency, _market(found))
+        route = (wanted.business_account, found.currency, market_of(found.provider_key))
         for account in self._store.accounts_of(connection, [wanted.reference], lock=True):
             if (account.business_account, account.currency, account.market) == route:
                 return account
@@ -170,13 +173,13 @@ class Corrections:
             raise Conflict("the payment was changed in this moment; look again")
         correction = Correction(REVERSAL, payment_id, by.name, reason, now_ms)
         correction_id = put_correction(connection, self._store, correction, found.currency, entries)
-        action = Action("reverse", f"payment {payment_id}", _market(found), reason)
+        action = Action("reverse", f"payment {payment_id}", market_of(found.provider_key), reason)
         note(connection, self._store, by, action, now_ms)
         return CorrectionView(correction_id, payment_id, REVERSED, balance, 0)
 
     def _visible(self, connection: Connection, payment_id: int, by: Client) -> LedgerPayment:
         found = payment(connection, self._store, payment_id)
-        if found is None or (by.markets and _market(found) not in by.markets):
+        if found is None or not by.sees(market_of(found.provider_key)):
             raise NotFound("no such payment")
         return found
 
@@ -189,10 +192,6 @@ def _mirror(account_id: int, net: int, cost: int, revenue: str) -> list[Entry]:
     if cost:
         entries.append(Entry(revenue, None, cost, 0))
     return entries
-
-
-def _market(found: LedgerPayment) -> str:
-    return found.provider_key[:2].upper()
 
 
 def _net(entry: Moved) -> int:

@@ -163,7 +163,7 @@ class External:
             for account in accounts
             if (account.currency, account.provider_key) == (request.currency, request.provider_key)
             and request.business_account in (None, account.business_account)
-            and (not client.markets or account.market in client.markets)
+            and client.sees(account.market)
         ]
         return fitting[0] if len(fitting) == 1 else None
 

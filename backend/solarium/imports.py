@@ -25,7 +25,7 @@ from backend.kit.keys import Client
 from backend.kit.runtime import Clock
 from backend.solarium.accounts import account_row, business_row
 from backend.solarium.actions_store import Action, note
-from backend.solarium.operations import Operations, check_market
+from backend.solarium.operations import Operations
 from backend.solarium.operations_store import OperationsStore, Plan
 from backend.solarium.operator_schemas import AccountRequest, DeviceRequest, ImportReport, RowError
 from backend.solarium.registration import Registration
@@ -177,7 +177,7 @@ class _Devices:
         if (device.link_key is None) != (device.password is None):
             missing = "link_key" if device.link_key is None else "password"
             return missing, "is missing: link_key and password come together, or neither"
-        return _refused(lambda: check_market(self._by, device.market), "market")
+        return _refused(lambda: self._by.check(device.market), "market")
 
 
 class _Accounts:

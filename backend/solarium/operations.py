@@ -14,8 +14,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from backend.kit.database import Database
-from backend.kit.errors import BadRequest, Conflict, Forbidden, NotFound
-from backend.kit.keys import Client
+from backend.kit.errors import BadRequest, Conflict, NotFound
+from backend.kit.keys import Client, market_of
 from backend.kit.runtime import Clock, Entropy, iso
 from backend.solarium.accounts import NewAccount, account_row, business_row
 from backend.solarium.actions_store import Action, actions, note
@@ -65,7 +65,7 @@ class Operations:
 
     async def create_plan(self, wanted: PlanRequest, by: Client) -> PlanRequest:
         """Add a plan. Conflict: its market has one of that name."""
-        check_market(by, wanted.market)
+        by.check(wanted.market)
         if wanted.min_days > wanted.max_days:
             raise BadRequest("a plan's limits cross", fields=[("min_days", "is above max_days")])
         row = msgspec.structs.asdict(wanted)
@@ -116,8 +116,8 @@ class Operations:
 
         businesses: the (market, currency) pairs of its business account, if that is here.
         """
-        check_market(by, wanted.market)
-        if wanted.provider_key[:2].upper() != wanted.market:
+        by.check(wanted.market)
+        if market_of(wanted.provider_key) != wanted.market:
             raise BadRequest("another market's provider", fields=[("provider_key", "is of another market")])
         if plan is None:
             raise BadRequest("no such plan", fields=[("plan", "is no plan of this market")])
@@ -306,12 +306,6 @@ class Operations:
             for each in self._operations.pairings(connection, account_id)
         ]
         return msgspec.structs.replace(_account_view(account), pairings=pairings)
-
-
-def check_market(by: Client, market: str) -> None:
-    """Forbidden: the key is for other markets."""
-    if by.markets and market not in by.markets:
-        raise Forbidden(f"this API-KEY is not for {market}")
 
 
 def next_of(found: "list[AccountRecord]", limit: int) -> int | None:

@@ -19,7 +19,6 @@ from backend.kit.outbox import Dead, Done, Handler, Leased, Outcome, Outgoing
 from backend.kit.runtime import Clock
 from backend.kit.vault import Vault
 from backend.solarium.actions_store import Action, note
-from backend.solarium.operations import check_market
 from backend.solarium.operations_store import IN_STOCK, REFUSED, REGISTERING, OperationsStore
 from backend.solarium.operator_schemas import DeviceRequest, DeviceView
 from backend.solarium.orders import Partners
@@ -46,7 +45,7 @@ class Registration:
 
     async def create(self, wanted: DeviceRequest, by: Client) -> DeviceView:
         """Enter one device. Conflict: it is here already."""
-        check_market(by, wanted.market)
+        by.check(wanted.market)
 
         def create(connection: Connection) -> None:
             if self.standing(connection, [wanted]):

@@ -10,8 +10,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from backend.kit.errors import BackendError, BadRequest, Forbidden, MethodNotAllowed, Unauthorized
-from backend.kit.keys import ApiKeys, Client
+from backend.kit.errors import BackendError, BadRequest, MethodNotAllowed, Unauthorized
+from backend.kit.keys import ApiKeys, Client, market_of
 from backend.kit.openapi import Handler, documented
 from backend.kit.peers import counted_as
 from backend.kit.web import application, empty_response, json_response, read_json
@@ -91,9 +91,9 @@ class _Inbound:
         self._keys = keys
 
     async def validate(self, request: web.Request) -> web.Response:
-        markets = self._markets(request)
+        client = self.client(request)
         asked = await read_json(request, ValidateRequest)
-        _allow(markets, asked.provider_key[:2].upper())
+        client.check(market_of(asked.provider_key))
         found = await self._service.validate(
             reference=asked.reference,
             currency=asked.currency,
@@ -106,32 +106,32 @@ class _Inbound:
         return json_response(found, status=STATUS_CODES[found.status])
 
     async def confirm(self, request: web.Request) -> web.Response:
-        markets = self._markets(request)
+        client = self.client(request)
         payment = await read_json(request, ConfirmRequest)
-        _allow(markets, payment.provider_key[:2].upper())
+        client.check(market_of(payment.provider_key))
         answer = await self._service.book(payment)
         return empty_response(HTTPStatus.OK if answer.new else HTTPStatus.CONFLICT)
 
     async def resolve(self, request: web.Request) -> web.Response:
-        markets = self._markets(request)
+        client = self.client(request)
         asked = await read_json(request, ResolveRequest)
-        _allow(markets, asked.market)
+        client.check(asked.market)
         route = await self._service.resolve(reference=asked.reference, market=asked.market)
         if route is None:
             return json_response(Validation(REFERENCE_NOT_FOUND), status=HTTPStatus.NOT_FOUND)
         return json_response(route)
 
     async def customer_accounts(self, request: web.Request) -> web.Response:
-        markets = self._markets(request)
+        client = self.client(request)
         asked = await read_json(request, CustomerAccountsRequest)
-        _allow(markets, asked.market)
+        client.check(asked.market)
         found = await self._service.customers.accounts(msisdn=asked.msisdn, market=asked.market)
         return json_response(CustomerAccounts(found))
 
     async def customer_tokens(self, request: web.Request) -> web.Response:
-        markets = self._markets(request)
+        client = self.client(request)
         asked = await read_json(request, CustomerTokensRequest)
-        _allow(markets, asked.market)
+        client.check(asked.market)
         found = await self._service.customers.tokens(
             msisdn=asked.msisdn, market=asked.market, reference=asked.reference
         )
@@ -152,9 +152,6 @@ class _Inbound:
         names = ("webhook-id", "webhook-timestamp", "webhook-signature")
         webhook_id, timestamp, signature = (request.headers.get(name, "") for name in names)
         self._service.check_callback((webhook_id, timestamp, signature), await request.read())
-
-    def _markets(self, request: web.Request) -> tuple[str, ...]:
-        return self.client(request).markets
 
     def client(self, request: web.Request) -> Client:
         """Whose the request's key is. Raises Unauthorized."""
@@ -228,11 +225,6 @@ class _External:
 
 
 _EXTERNAL_CODES = {400: "invalid_request", 500: "server_error", 503: "temporarily_unavailable"}  # RFC 6749
-
-
-def _allow(markets: tuple[str, ...], market: str) -> None:
-    if markets and market not in markets:
-        raise Forbidden(f"this API-KEY is not for {market}")
 
 
 def _render(error: BackendError) -> web.Response:
