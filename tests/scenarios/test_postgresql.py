@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +12,6 @@ import aiohttp
 import asyncpg
 import pytest
 
-from tests.databases import no_server
 from tests.postgresql import Databases, Server
 from tests.scenarios.up_process import PAYG, START_S, Gone, Up, running, token_in
 
@@ -22,22 +20,10 @@ DAY_S = 86_400
 SETTLE_S = 40.0
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """A server that tests may kill; what it has said is committed is on the disk."""
-    with tempfile.TemporaryDirectory(prefix="payg") as folder:
-        try:
-            server = Server(Path(folder) / "pg", hasty=False)
-        except Exception as error:  # noqa: BLE001 - whatever it is that this machine lacks
-            pytest.skip(no_server(error))
-        yield server
-        server.close()
-
-
 @pytest.fixture
-def url(server: Server) -> Iterator[str]:
+def url(own_server: Server) -> Iterator[str]:
     """A database of its own, without any schema."""
-    databases = Databases(server.url)
+    databases = Databases(own_server.url)
     made = databases.create(empty=True)
     yield made
     databases.drop(made)
@@ -71,9 +57,9 @@ async def test_killed_between_booking_and_command_it_goes_on(tmp_path: Path, url
         await up.kill()
 
 
-async def test_a_server_that_goes_away_and_comes_back(tmp_path: Path, server: Server, url: str) -> None:
+async def test_a_server_that_goes_away_and_comes_back(tmp_path: Path, own_server: Server, url: str) -> None:
     async with running(tmp_path / "data", "--database-url", url) as up:
-        server.kill()
+        own_server.kill()
         key = {"API-KEY": up.credentials["solarium"]["api_key"]}
         question = {
             "reference": up.credentials["devices"][0]["account_reference"],
@@ -88,7 +74,7 @@ async def test_a_server_that_goes_away_and_comes_back(tmp_path: Path, server: Se
             ) as answer,
         ):
             assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
-        server.start()
+        own_server.start()
         await up.pay(up.credentials["devices"][0], DAYS, "first")
         await is_lit_once(up)
         assert await up.terminate() == 0, up.log()[-4000:]

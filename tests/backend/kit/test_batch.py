@@ -147,7 +147,7 @@ async def test_two_batches_overlap_where_there_are_several_writers(
         batches.append(list(requests))
         return list(requests)
 
-    batch = WriteBatch(database, decide, max_batch=4, overlapping=overlapping)  # type: ignore[arg-type]
+    batch = WriteBatch(database, decide, max_batch=4, overlapping=overlapping)
     answers = [asyncio.create_task(batch.submit(number)) for number in range(5)]
     for at_once in [2, 2, 1] if overlapping else [1, 1]:
         async with asyncio.timeout(10):

@@ -1,9 +1,7 @@
 """What only PostgreSQL does: snapshots, collisions of copies, a server that goes away and comes back."""
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import (
@@ -28,7 +26,6 @@ from backend.kit.errors import Unavailable
 from backend.kit.outbox import Outbox
 from backend.kit.runtime import SystemClock
 from tests.backend.kit.conftest import Answers, out
-from tests.databases import no_server
 from tests.postgresql import Server
 
 metadata = MetaData()
@@ -147,18 +144,6 @@ async def test_only_who_is_alone_takes_over(copies: tuple[Database, Database], d
 # A server that goes away
 
 
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[Server]:
-    """A server that tests may kill; what it has said is committed is on the disk."""
-    with tempfile.TemporaryDirectory(prefix="payg") as folder:
-        try:
-            server = Server(Path(folder) / "pg", hasty=False)
-        except Exception as error:  # noqa: BLE001 - whatever it is that this machine lacks
-            pytest.skip(no_server(error))
-        yield server
-        server.close()
-
-
 @pytest.fixture
 async def database(own_server: Server) -> AsyncIterator[Database]:
     database = open_database(own_server.url, "kit")
@@ -222,7 +207,7 @@ async def test_the_outbox_goes_on_where_it_was(own_server: Server, database: Dat
 async def test_a_server_that_does_not_let_us_in_is_unavailable(
     own_server: Server, changes: dict[str, object]
 ) -> None:
-    url = make_url(own_server.url).set(**changes)  # type: ignore[arg-type]
+    url = make_url(own_server.url).set(**changes)
     database = open_database(url.render_as_string(hide_password=False), "kit")
     for run in (database.read, database.write):
         with pytest.raises(Unavailable):
