@@ -12,7 +12,7 @@ import typer
 
 from backend.key_commands import keys_app
 from backend.operator_commands import import_app, reconcile
-from edge.board_commands import board_app
+from edge.board_commands import Family, board_app
 
 DATA_DIR = Path("data")
 _LONGEST_COMPLAINT = 300  # an argument may be of any length
@@ -41,13 +41,6 @@ class SandboxName(StrEnum):
     INFOBIP = "infobip"
     AFRICASTALKING = "africastalking"
     PINDO = "pindo"
-
-
-class Family(StrEnum):
-    """Token families."""
-
-    MOTO = "moto"
-    OPENPAYGO = "openpaygo"
 
 
 class KeypadClock(StrEnum):
