@@ -14,12 +14,13 @@ from pathlib import Path
 import structlog
 
 from backend.kit import rsa
+from backend.kit.errors import CannotStart
 from backend.kit.runtime import Entropy, token_hex
 
 SECRETS = "secrets.json"
 
 
-class DataDirError(Exception):
+class DataDirError(CannotStart):
     """The folder can't be used; the text says what to do."""
 
 

@@ -5,7 +5,6 @@ build.py says what a service is made of; `payg up` (simulator/world.py) builds a
 
 import asyncio
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +16,12 @@ from aiohttp import web
 
 from backend import build
 from backend.build import Site
-from backend.data_dir import DataDir, DataDirError
+from backend.data_dir import DataDir
 from backend.hub.routes import make_app as hub_app
 from backend.hub.service import Partners as HubPartners
-from backend.kit import collector, logs, master, webhooks
-from backend.kit.database import Database, DatabaseUrlError, open_database, takes_copies, why_away
-from backend.kit.errors import CannotStart, Unavailable
+from backend.kit import collector, master, webhooks
+from backend.kit.database import Database, open_database, takes_copies
+from backend.kit.errors import CannotStart
 from backend.kit.http import AiohttpClient
 from backend.kit.peers import only_from
 from backend.kit.runtime import SystemClock, SystemEntropy
@@ -38,7 +37,8 @@ from backend.momo.client import MomoClient
 from backend.momo.routes import make_app as momo_app
 from backend.moto.client import MotoClient
 from backend.moto.routes import make_app as moto_app
-from backend.settings import ServeSettings, read_settings
+from backend.opening import configured, told
+from backend.settings import ServeSettings
 from backend.solarium.client import SolariumClient
 from backend.solarium.orders import Partners
 from backend.solarium.routes import make_app as solarium_app
@@ -87,22 +87,15 @@ class _Serving:
 
 def run(service: str, *, port: int, data_dir: Path, database_url: str | None) -> int:
     """Serve until SIGTERM or Ctrl-C. 0; 2: it can't start, and why is printed."""
-    try:
-        settings = read_settings(ServeSettings)
-        logs.configure(as_json=settings.log_json)
+
+    def command() -> int:
+        settings = configured()
         tls = settings.tls(settings.host)
         url = database_url or f"sqlite:///{data_dir}"
         folder = DataDir(data_dir, () if takes_copies(url) else (service,), SystemEntropy())
         return uvloop.run(_serve(_Serving(service, port, url, settings, tls), folder))
-    except (DataDirError, CannotStart) as error:
-        print(f"payg: {error}", file=sys.stderr)
-    except DatabaseUrlError as error:
-        print(f"payg: --database-url: {error}", file=sys.stderr)
-    except Unavailable as error:
-        print(f"payg: --database-url: no database answers there: {why_away(error)}", file=sys.stderr)
-    except OSError as error:
-        print(f"payg: --port {port} can't be had ({error.strerror}); name another (0: any)", file=sys.stderr)
-    return 2
+
+    return told(command, port=port)
 
 
 async def _serve(serving: _Serving, folder: DataDir) -> int:

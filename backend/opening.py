@@ -1,4 +1,4 @@
-"""What commands beside running services open: settings, the data directory, databases. See keys.py."""
+"""What commands open (settings, the data directory, databases), and how they say that they can't."""
 
 import asyncio
 import sys
@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from backend import build
-from backend.data_dir import SECRETS, DataDir, DataDirError
+from backend.data_dir import SECRETS, DataDir
 from backend.kit import logs, master
-from backend.kit.database import Database, DatabaseUrlError, open_database
+from backend.kit.database import Database, open_database, why_away
 from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.runtime import SystemEntropy
 from backend.settings import ServeSettings, read_settings
@@ -55,12 +55,28 @@ async def databases_of(data_dir: Path, url: str | None) -> AsyncGenerator[dict[s
 
 def ended(work: Callable[[], Coroutine[object, object, None]]) -> int:
     """Run it. 0; 2: it could not be done, and why is printed."""
-    try:
+
+    def command() -> int:
         asyncio.run(work())
-    except (CannotStart, DataDirError) as error:
-        print(f"payg: {error}", file=sys.stderr)
-    except (DatabaseUrlError, Unavailable) as error:
-        print(f"payg: --database-url: {error}", file=sys.stderr)
-    else:
         return 0
+
+    return told(command)
+
+
+def told(command: Callable[[], int], *, port: int | None = None) -> int:
+    """The exit code of a command; 2, and why in one line on standard error, if it can't be done.
+
+    port: what it listens on, if it does.
+    """
+    try:
+        return command()
+    except CannotStart as error:
+        says = str(error)
+    except Unavailable as error:
+        says = f"--database-url: no database answers there: {why_away(error)}"
+    except OSError as error:
+        if port is None:
+            raise
+        says = f"--port {port} can't be had ({error.strerror}); name another (0: any)"
+    print(f"payg: {says}", file=sys.stderr)
     return 2

@@ -6,7 +6,6 @@ It takes the credentials that `payg serve` uses from the same data directory, an
 
 import asyncio
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +14,21 @@ from urllib.parse import urlsplit
 import uvloop
 from aiohttp import web
 
-from backend.data_dir import DataDir, DataDirError, write_private
-from backend.kit import collector, logs
-from backend.kit.database import DatabaseUrlError, open_database, why_away
-from backend.kit.errors import CannotStart, Unavailable
+from backend.data_dir import DataDir, write_private
+from backend.kit import collector
+from backend.kit.database import open_database
+from backend.kit.errors import CannotStart
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.kit.tls import Tls
-from backend.settings import ServeSettings, read_settings
+from backend.opening import configured, told
+from backend.settings import ServeSettings
 from simulator.providers import is_loopback
 from simulator.providers.mishaps import Mishaps
 from simulator.sandboxes import HOOKS, Bench, Sandbox, build_sandbox
 
 
-class OptionError(Exception):
+class OptionError(CannotStart):
     """An option can't be; the text says what to do."""
 
 
@@ -52,25 +52,15 @@ def user_of(name: str) -> str:
 
 def run(options: SandboxOptions) -> int:
     """Serve until SIGTERM or Ctrl-C. 0; 2: it can't start, and why is printed."""
-    try:
-        settings = read_settings(ServeSettings)
-        logs.configure(as_json=settings.log_json)
+
+    def command() -> int:
+        settings = configured()
         tls = settings.tls(settings.host)
         hooks = _hooks(options.name, options.hooks)
         folder = DataDir(options.data_dir, (user_of(options.name),), SystemEntropy())
         return uvloop.run(_serve(options, hooks, folder, settings, tls=tls))
-    except (OptionError, DataDirError, CannotStart) as error:
-        print(f"payg: {error}", file=sys.stderr)
-    except DatabaseUrlError as error:
-        print(f"payg: --database-url: {error}", file=sys.stderr)
-    except Unavailable as error:
-        print(f"payg: --database-url: no database answers there: {why_away(error)}", file=sys.stderr)
-    except OSError as error:
-        print(
-            f"payg: --port {options.port} can't be had ({error.strerror}); name another (0: any)",
-            file=sys.stderr,
-        )
-    return 2
+
+    return told(command, port=options.port)
 
 
 async def _serve(

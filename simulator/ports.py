@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.data_dir import write_private
+from backend.kit.errors import CannotStart
 
 FILE = "ports.json"
 
 
-class PortError(Exception):
+class PortError(CannotStart):
     """A port can't be had; the text says what to do."""
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,21 +10,22 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from backend.data_dir import DataDir, DataDirError, write_private
+from backend.data_dir import DataDir, write_private
 from backend.kit import collector, logs, master
-from backend.kit.database import Database, DatabaseUrlError, open_database, why_away
+from backend.kit.database import Database, open_database
 from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.kit.tls import Tls
 from backend.kit.webhooks import is_public
 from backend.m2m.ports import SystemResolver
+from backend.opening import told
 from backend.settings import ListenSettings, read_settings
 from simulator.alone import user_of
 from simulator.banner import banner
 from simulator.faults import Faults
 from simulator.invariants import Verdict
-from simulator.ports import PortError, Ports, Wanted, claim
+from simulator.ports import Ports, Wanted, claim
 from simulator.sandboxes import SANDBOXES
 from simulator.settings import UpSettings
 from simulator.world import World
@@ -51,7 +51,8 @@ class UpOptions:
 
 def run(options: UpOptions) -> int:
     """Run until SIGTERM, Ctrl-C or the duration's end. 0; 1: an invariant is broken; 2: can't start."""
-    try:
+
+    def command() -> int:
         settings = read_settings(UpSettings)
         logs.configure(as_json=settings.log_json)
         tls = read_settings(ListenSettings).tls(settings.host)
@@ -63,13 +64,8 @@ def run(options: UpOptions) -> int:
         wanted = Wanted(options.http_port, mqtt_port, options.ws_port)
         with claim(data_dir.path, settings.host, wanted) as ports:
             return uvloop.run(_run(options, settings, data_dir, ports, tls=tls))
-    except (DataDirError, PortError, CannotStart) as error:
-        print(f"payg: {error}", file=sys.stderr)
-    except DatabaseUrlError as error:
-        print(f"payg: --database-url: {error}", file=sys.stderr)
-    except Unavailable as error:
-        print(f"payg: --database-url: no database answers there: {why_away(error)}", file=sys.stderr)
-    return 2
+
+    return told(command)
 
 
 async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, ports: Ports, *, tls: Tls) -> int:

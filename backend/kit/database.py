@@ -21,7 +21,7 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from backend.kit.errors import Unavailable
+from backend.kit.errors import CannotStart, Unavailable
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -69,7 +69,7 @@ class Database(Protocol):
         """`write` that changes the schema, however long it takes; of several copies one at a time."""
         ...
 
-    def is_alone(self, connection: Connection) -> bool:
+    def is_alone(self, connection: Connection, /) -> bool:
         """Whether no other copy of the service is at work: what is leased was leased by a dead one."""
         ...
 
@@ -84,7 +84,7 @@ class Database(Protocol):
 
 def why_away(error: Unavailable) -> str:
     """What the driver said, for the person who starts a process. No parameter and no password is in it."""
-    cause = error.__cause__
+    cause = error.__cause__ or error
     said = getattr(cause, "orig", None) or cause
     return str(said) or type(said).__name__
 
@@ -97,8 +97,11 @@ def takes_copies(url: str) -> bool:
 KNOWN_URLS = "use sqlite:///FOLDER or postgresql://USER@HOST/DATABASE"
 
 
-class DatabaseUrlError(Exception):
+class DatabaseUrlError(CannotStart):
     """There is no database at that URL; the text says what to give instead."""
+
+    def __init__(self, says: str):
+        super().__init__(f"--database-url: {says}")
 
 
 def open_database(url: str, service: str, *, inline: bool = False) -> Database:
@@ -196,7 +199,7 @@ class SqliteDatabase(OutboxSignal):
         """See `Database.alter`."""
         return await self.write(work)
 
-    def is_alone(self, connection: Connection) -> bool:  # noqa: ARG002 - PostgreSQL asks on it
+    def is_alone(self, _: Connection, /) -> bool:
         """See `Database.is_alone`: a second process is refused by the folder's lock (data_dir.py)."""
         return True
 

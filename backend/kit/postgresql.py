@@ -11,11 +11,11 @@ A server that goes away fails what runs with Unavailable; the pool connects agai
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import structlog
 from sqlalchemy import Connection, bindparam, event, exc, make_url, pool, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from backend.kit.database import Kinds, OutboxSignal, Work
@@ -44,6 +44,14 @@ OTHERS = text(
     "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
     " AND application_name = current_setting('application_name') AND pid NOT IN :own)"
 ).bindparams(bindparam("own", expanding=True))
+
+
+class _Driver(Protocol):
+    """asyncpg's connection."""
+
+    def get_server_pid(self) -> int: ...
+
+    def is_closed(self) -> bool: ...
 
 
 class PostgresDatabase(OutboxSignal):
@@ -86,7 +94,7 @@ class PostgresDatabase(OutboxSignal):
             async with self._reading.connect() as connection:
                 return await connection.run_sync(work)
 
-    def is_alone(self, connection: Connection) -> bool:
+    def is_alone(self, connection: Connection, /) -> bool:
         """See `Database.is_alone`: a copy that lives has a connection, one that was killed has none."""
         return not connection.execute(OTHERS, {"own": sorted(self._own)}).scalar_one()
 
@@ -152,13 +160,18 @@ class PostgresDatabase(OutboxSignal):
 
     def _connected(self, connection: DBAPIConnection, _record: object) -> None:
         """A number is kept when its connection closes: the server may list it for a moment still."""
-        self._own.add(getattr(connection, "driver_connection").get_server_pid())  # noqa: B009 - the adapter's own
+        self._own.add(_driver(connection).get_server_pid())
 
 
 def _usable(connection: DBAPIConnection, _record: object, _proxy: object) -> None:
     """A server that went away has closed its connections: the pool makes new ones before anybody fails."""
-    if getattr(connection, "driver_connection").is_closed():  # noqa: B009 - the adapter's own
+    if _driver(connection).is_closed():
         raise exc.InvalidatePoolError
+
+
+def _driver(connection: DBAPIConnection) -> _Driver:
+    """Below SQLAlchemy's adapter."""
+    return cast(AdaptedConnection, connection).driver_connection
 
 
 @contextmanager
