@@ -43,7 +43,7 @@ START_S = 60
 class _Hook(BaseHTTPRequestHandler):
     """The partner's side: keeps the bodies of calls by their paths; callbacks come in no promised order."""
 
-    bodies: "ClassVar[defaultdict[str, Queue[bytes]]]" = defaultdict(Queue)
+    bodies: ClassVar[defaultdict[str, Queue[bytes]]] = defaultdict(Queue)
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
