@@ -38,7 +38,7 @@ from sqlalchemy import (
 from tenacity.wait import wait_base
 
 from backend.kit.database import OutboxSignal
-from backend.kit.rows import Given, RowsStatement
+from backend.kit.rows import Given, RowsStatement, id_column
 from backend.kit.rows import Statement as RowsText
 
 LEASE_MS = 30_000  # longer than a handler may take, with room for the commit (dispatcher.py)
@@ -142,7 +142,7 @@ class Outbox:
         self.table = Table(
             "outbox",
             metadata,
-            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+            id_column(),
             Column("kind", Text, nullable=False),
             Column("key", Text, nullable=False),
             Column("payload", Text, nullable=False),

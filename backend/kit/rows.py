@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy import Column as TableColumn
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import Insert as PgInsert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
@@ -53,6 +55,12 @@ def insert_into(dialect: str, table: Table) -> SqliteInsert | PgInsert:
 def insert_new(connection: Connection, table: Table) -> SqliteInsert | PgInsert:
     """INSERT of what does not break a unique index; the rest is left as it is."""
     return insert_into(connection.dialect.name, table).on_conflict_do_nothing()
+
+
+def id_column() -> TableColumn[int]:
+    """The column `id`, which the database counts by itself; 64 bits, which on SQLite is what INTEGER has."""
+    kind = BigInteger().with_variant(Integer, "sqlite")
+    return TableColumn("id", kind, primary_key=True, autoincrement=True)
 
 
 def next_ids(connection: Connection, table: Table, count: int) -> list[int]:

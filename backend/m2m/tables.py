@@ -14,6 +14,8 @@ from sqlalchemy import (
     text,
 )
 
+from backend.kit.rows import id_column
+
 
 class Tables:
     """The tables in one MetaData, besides the kit's outbox and api_keys."""
@@ -47,7 +49,7 @@ class Tables:
         self.commands = Table(
             "commands",
             metadata,
-            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+            id_column(),
             Column("client", Text, nullable=False),
             Column("reference", Text),
             Column("serial", Text, nullable=False),

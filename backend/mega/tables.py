@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
 
+from backend.kit.rows import id_column
 from backend.mega.states import Status
 
 NORMAL = "normal"  # priority
@@ -73,7 +74,7 @@ class Tables:
         self.reports = Table(
             "delivery_reports",
             metadata,
-            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+            id_column(),
             Column("provider", Text, nullable=False),
             Column("provider_message_id", Text, nullable=False),
             Column("status", Text, nullable=False),

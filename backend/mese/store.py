@@ -1,6 +1,5 @@
 """All SQL of mese: sessions, the answer that each hop was given, their ends, and who chose which language."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,10 +16,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backend.kit.outbox import Outbox
+from backend.kit.rows import insert_into, insert_new
 from backend.mese.pages import Page
 
 
@@ -120,7 +118,7 @@ class Store:
     def end(self, connection: Connection, session_id: str, status: str, now_ms: int) -> bool:
         """A session is over; False if it was before."""
         row = {"session_id": session_id, "status": status, "at_ms": now_ms}
-        new = _insert(connection)(self.endings).values(**row).on_conflict_do_nothing()
+        new = insert_new(connection, self.endings).values(**row)
         return connection.execute(new.returning(self.endings.c.session_id)).first() is not None
 
     def language(self, connection: Connection, msisdn: str) -> str | None:
@@ -130,7 +128,7 @@ class Store:
 
     def choose(self, connection: Connection, msisdn: str, language: str) -> None:
         """A number chooses; the last choice stays."""
-        new = _insert(connection)(self.languages).values(msisdn=msisdn, language=language)
+        new = insert_into(connection.dialect.name, self.languages).values(msisdn=msisdn, language=language)
         connection.execute(new.on_conflict_do_update(index_elements=["msisdn"], set_={"language": language}))
 
     def save(self, connection: Connection, session: Session, answer: str | None) -> bool:
@@ -138,9 +136,8 @@ class Store:
 
         False, and nothing written: somebody else wrote this revision.
         """
-        insert = _insert(connection)
         if session.revision == 0:
-            new = insert(self.sessions).values(**{**asdict(session), "revision": 1}).on_conflict_do_nothing()
+            new = insert_new(connection, self.sessions).values(**{**asdict(session), "revision": 1})
             written = connection.execute(new.returning(self.sessions.c.id)).first()
         else:
             statement = (
@@ -153,7 +150,7 @@ class Store:
             return False
         if answer is not None:
             row = {"session_id": session.id, "text": session.text, "answer": answer}
-            connection.execute(insert(self.hops).values(**row).on_conflict_do_nothing())
+            connection.execute(insert_new(connection, self.hops).values(**row))
         return True
 
     def purge(self, connection: Connection, before_ms: int, limit: int) -> int:
@@ -174,8 +171,3 @@ def _oldest(
     """The keys of the oldest rows, in nobody else's hands."""
     statement = select(key).where(at_ms < before_ms).order_by(at_ms).limit(limit)
     return list(connection.execute(statement.with_for_update(skip_locked=True)).scalars())
-
-
-def _insert(connection: Connection) -> Callable[[Table], Any]:
-    """INSERT with ON CONFLICT, in the connection's dialect."""
-    return pg_insert if connection.dialect.name == "postgresql" else sqlite_insert

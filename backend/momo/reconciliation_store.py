@@ -26,8 +26,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from backend.kit.rows import id_column, insert_into
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
 OPEN, RESOLVED, CLOSED = "open", "resolved", "closed"
@@ -102,7 +102,7 @@ class ReconciliationStore:
         self.runs = Table(
             "reconciliation_runs",
             metadata,
-            _id(),
+            id_column(),
             Column("provider_key", Text, nullable=False),
             Column("slot", Text, nullable=False),
             Column("first_ms", BigInteger, nullable=False),
@@ -118,7 +118,7 @@ class ReconciliationStore:
         self.differences = Table(
             "reconciliation_differences",
             metadata,
-            _id(),
+            id_column(),
             Column("provider_key", Text, nullable=False),
             Column("kind", Text, nullable=False),
             Column("subject", Text, nullable=False),
@@ -137,8 +137,7 @@ class ReconciliationStore:
     def claim(self, connection: Connection, claim: Claim) -> int | None:
         """The id of the run, now ours; None: it is done, or in other hands."""
         table = self.runs
-        insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
-        statement = insert(table).values(
+        statement = insert_into(connection.dialect.name, table).values(
             provider_key=claim.provider_key,
             slot=claim.slot,
             first_ms=claim.first_ms,
@@ -286,8 +285,7 @@ class ReconciliationStore:
 
     def _put(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
         table = self.differences
-        insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
-        statement = insert(table)
+        statement = insert_into(connection.dialect.name, table)
         fresh = statement.excluded
         again = statement.on_conflict_do_update(
             index_elements=["provider_key", "kind", "subject"],
@@ -302,10 +300,6 @@ class ReconciliationStore:
         )
         ordered = sorted(rows, key=lambda row: (str(row["kind"]), str(row["subject"])))
         connection.execute(again, ordered)
-
-
-def _id() -> Column[int]:
-    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
 
 
 def _run(row: RowMapping) -> RunRow:

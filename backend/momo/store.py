@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     RowMapping,
@@ -24,11 +23,10 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backend.kit.keys import ApiKeys
 from backend.kit.outbox import DEAD, Outbox
+from backend.kit.rows import id_column, insert_new
 from backend.momo.reconciliation_store import ReconciliationStore
 from backend.momo.states import PAID, SETTLED, State
 
@@ -119,7 +117,7 @@ class Store:
         self.callbacks = Table(
             "callbacks",
             self.metadata,
-            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+            id_column(),
             Column("payment_id", Text, nullable=False),
             Column("received_at_ms", BigInteger, nullable=False),
             Column("body", LargeBinary, nullable=False),
@@ -128,7 +126,7 @@ class Store:
         self.notices = Table(
             "notices",
             self.metadata,
-            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+            id_column(),
             Column("hook", Text, nullable=False),
             Column("received_at_ms", BigInteger, nullable=False),
             Column("body", LargeBinary, nullable=False),
@@ -136,9 +134,9 @@ class Store:
 
     def add(self, connection: Connection, rows: Sequence[PaymentRow]) -> None:
         """Insert payments; one whose idempotency key is there already is left as it is."""
-        insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
-        statement = insert(self.payments).on_conflict_do_nothing()
-        connection.execute(statement, [asdict(row) for row in sorted(rows, key=key_of)])
+        connection.execute(
+            insert_new(connection, self.payments), [asdict(row) for row in sorted(rows, key=key_of)]
+        )
 
     def by_keys(self, connection: Connection, keys: Sequence[Key]) -> dict[Key, PaymentRow]:
         """Payments by their client and idempotency key."""

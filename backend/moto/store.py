@@ -10,7 +10,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     Select,
@@ -25,11 +24,9 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backend.kit.keys import ApiKeys
-from backend.kit.rows import Given, RowsStatement
+from backend.kit.rows import Given, RowsStatement, id_column, insert_new
 from backend.moto.ownership import ACTIVE, Attempt
 
 ATTEMPT = tuple(Attempt.__dataclass_fields__)
@@ -85,7 +82,7 @@ class Store:
         self.tokens = Table(
             "tokens",
             self.metadata,
-            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+            id_column(),
             Column("client", Text, nullable=False),
             Column("reference", Text),
             Column("serial", Text, nullable=False),
@@ -101,7 +98,7 @@ class Store:
         self.attempts = Table(
             "attempts",
             self.metadata,
-            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+            id_column(),
             Column("at_ms", BigInteger, nullable=False),
             Column("client", Text, nullable=False),
             Column("route", Text, nullable=False),
@@ -116,7 +113,6 @@ class Store:
 
     def add_device(self, connection: Connection, device: DeviceRow, now_ms: int) -> DeviceRow:
         """The stored row of this serial: `device`, unless there was one already."""
-        dialect_insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
         values = {
             "serial": device.serial,
             "market": device.market,
@@ -127,7 +123,7 @@ class Store:
             "created_at_ms": now_ms,
             "state": device.state,
         }
-        connection.execute(dialect_insert(self.devices).on_conflict_do_nothing(), [values])
+        connection.execute(insert_new(connection, self.devices), [values])
         return self.lock_devices(connection, [device.serial])[device.serial]
 
     def lock_devices(self, connection: Connection, serials: Collection[str]) -> dict[str, DeviceRow]:

@@ -6,6 +6,8 @@ ledger is both kinds together.
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, Table, Text
 
+from backend.kit.rows import id_column
+
 
 class OperationsTables:
     """The tables in the service's MetaData."""
@@ -37,7 +39,7 @@ class OperationsTables:
         self.pairings = Table(
             "pairings",
             metadata,
-            _id(),
+            id_column(),
             Column("account_id", BigInteger, ForeignKey("accounts.id"), nullable=False),
             Column("device", Text, nullable=False),
             Column("paired_at_ms", BigInteger, nullable=False),
@@ -48,7 +50,7 @@ class OperationsTables:
         self.corrections = Table(
             "corrections",
             metadata,
-            _id(),
+            id_column(),
             Column("kind", Text, nullable=False),  # resolution or reversal
             Column("payment_id", BigInteger, ForeignKey("payments.id"), nullable=False),
             Column("operator", Text, nullable=False),  # the client of the API key
@@ -59,7 +61,7 @@ class OperationsTables:
         self.actions = Table(
             "actions",
             metadata,
-            _id(),
+            id_column(),
             Column("at_ms", BigInteger, nullable=False),
             Column("operator", Text, nullable=False),  # the client of the API key
             Column("action", Text, nullable=False),
@@ -71,7 +73,7 @@ class OperationsTables:
         self.correction_entries = Table(
             "correction_entries",
             metadata,
-            _id(),
+            id_column(),
             Column("correction_id", BigInteger, ForeignKey("corrections.id"), nullable=False),
             Column("ledger_account", Text, nullable=False),
             Column("account_id", BigInteger, ForeignKey("accounts.id")),
@@ -81,7 +83,3 @@ class OperationsTables:
             Index("correction_entries_correction", "correction_id"),
             Index("correction_entries_account", "account_id"),
         )
-
-
-def _id() -> Column[int]:
-    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)

@@ -21,6 +21,8 @@ from sqlalchemy import (
     text,
 )
 
+from backend.kit.rows import id_column
+
 
 class PaymentRow(Struct, array_like=True, frozen=True):
     """A new payment."""
@@ -95,7 +97,7 @@ class Tables:
         self.accounts = Table(
             "accounts",
             metadata,
-            _id(),
+            id_column(),
             Column("reference", Text, nullable=False),
             Column("business_account", Text, nullable=False),
             Column("currency", Text, nullable=False),
@@ -117,14 +119,14 @@ class Tables:
         self.ledger_transactions = Table(
             "ledger_transactions",
             metadata,
-            _id(),
+            id_column(),
             Column("payment_id", BigInteger, ForeignKey("payments.id"), nullable=False, unique=True),
             Column("at_ms", BigInteger, nullable=False),
         )
         self.ledger_entries = Table(
             "ledger_entries",
             metadata,
-            _id(),
+            id_column(),
             Column("transaction_id", BigInteger, ForeignKey("ledger_transactions.id"), nullable=False),
             Column(
                 "ledger_account", Text, nullable=False
@@ -196,15 +198,11 @@ class Tables:
         )
 
 
-def _id() -> Column[int]:
-    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
-
-
 def _payments(metadata: MetaData) -> Table:
     return Table(
         "payments",
         metadata,
-        _id(),
+        id_column(),
         Column("receipt", Text, nullable=False),  # random: what we call the payment to others
         Column("provider_tx", Text, nullable=False),
         Column("provider_key", Text, nullable=False),
