@@ -1,7 +1,7 @@
 """The command line. Every import of ours waits until its command runs, so that `payg --help` is instant.
 
-What operators do with running services is in backend/operator_commands.py and key_commands.py, what they do
-with boards in edge/board_commands.py; those wait as well.
+What operators do with running services is in backend/commands, what they do with boards in
+edge/board_commands.py; those wait as well.
 """
 
 from enum import StrEnum
@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from backend.key_commands import keys_app
-from backend.operator_commands import import_app, reconcile
+from backend.commands.keys_app import keys_app
+from backend.commands.operators_app import import_app, reconcile
 from edge.board_commands import Family, board_app
 
 DATA_DIR = Path("data")

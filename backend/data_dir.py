@@ -52,10 +52,6 @@ class DataDir:
         """The secret of that name in hex, made and stored when it is asked for first."""
         return self._made(name, lambda: token_hex(self._entropy, size))
 
-    def knows(self, name: str) -> bool:
-        """Whether a secret of that name was ever asked for."""
-        return name in self._secrets
-
     def current(self, name: str) -> str:
         """The secret of that name as it is now: `payg keys` may have replaced it meanwhile."""
         try:

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from backend import build
 from backend.build import Site
+from backend.commands.opening import configured, told
 from backend.data_dir import DataDir
 from backend.hub.routes import make_app as hub_app
 from backend.hub.service import Partners as HubPartners
@@ -37,7 +38,6 @@ from backend.momo.client import MomoClient
 from backend.momo.routes import make_app as momo_app
 from backend.moto.client import MotoClient
 from backend.moto.routes import make_app as moto_app
-from backend.opening import configured, told
 from backend.settings import ServeSettings
 from backend.solarium.client import SolariumClient
 from backend.solarium.orders import Partners

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import uvloop
 from aiohttp import web
 
+from backend.commands.opening import configured, told
 from backend.data_dir import DataDir, write_private
 from backend.kit import collector
 from backend.kit.database import open_database
@@ -21,7 +22,6 @@ from backend.kit.errors import CannotStart
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.kit.tls import Tls
-from backend.opening import configured, told
 from backend.settings import ServeSettings
 from simulator.providers import is_loopback
 from simulator.providers.mishaps import Mishaps

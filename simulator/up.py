@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
+from backend.commands.opening import told
 from backend.data_dir import DataDir, write_private
 from backend.kit import collector, logs, master
 from backend.kit.database import Database, open_database
@@ -19,7 +20,6 @@ from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.kit.tls import Tls
 from backend.kit.webhooks import is_public
 from backend.m2m.ports import SystemResolver
-from backend.opening import told
 from backend.settings import ListenSettings, read_settings
 from simulator.alone import user_of
 from simulator.banner import banner

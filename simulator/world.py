@@ -347,7 +347,7 @@ class _Logins:
 
 def _seeds(number: int, data_dir: DataDir) -> list[DeviceSeed]:
     """The devices of this folder: one of before Kenya and Tanzania keeps those that it has."""
-    is_of_before = data_dir.knows("devices") and not data_dir.knows("every_provider")
+    is_of_before = data_dir.has("devices") and not data_dir.has("every_provider")
     if not is_of_before:
         data_dir.secret("every_provider")
     markets = MARKETS if is_of_before else EVERY_PROVIDER

@@ -6,10 +6,10 @@ import io
 import pytest
 from aiohttp.test_utils import TestServer
 
-from backend.import_command import run
+from backend.commands.imports import run
+from backend.commands.remote import CommandError
 from backend.kit.database import open_database
 from backend.kit.errors import CannotStart, Conflict
-from backend.remote import CommandError
 from backend.solarium.operator_routes import MAX_FILE
 from backend.solarium.routes import make_app
 from tests.backend.solarium.fakes import API_KEY, FakePartners, make_service

@@ -7,13 +7,13 @@ import json
 import pytest
 from aiohttp.test_utils import TestServer
 
+from backend.commands.reconcile import run
+from backend.commands.remote import CommandError
 from backend.kit.database import open_database
 from backend.kit.runtime import iso
 from backend.momo.ports import StatementLine
 from backend.momo.routes import make_app
 from backend.momo.service import Config, MomoService
-from backend.reconcile_command import run
-from backend.remote import CommandError
 from simulator.clock import ManualClock
 from tests.backend.conftest import START_MS
 from tests.backend.momo.conftest import BillingFake

@@ -30,7 +30,7 @@ keys_app = typer.Typer(help="API keys of the services, and the master key.")
 @keys_app.command("list")
 def keys_list(service: Service, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
     """List a service's keys: ids, clients, markets, allow-lists, ends. Never a key."""
-    from backend import keys
+    from backend.commands import keys
 
     raise typer.Exit(keys.show(keys.Place(service.value, data_dir, database_url)))
 
@@ -47,7 +47,7 @@ def keys_add(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make a key and print it, once."""
-    from backend import keys
+    from backend.commands import keys
 
     place = keys.Place(service.value, data_dir, database_url)
     raise typer.Exit(keys.add(place, client=client, markets=market or (), allowed=allow or ()))
@@ -62,7 +62,7 @@ def keys_rotate(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Replace a client's keys by a new one: printed once, or handed to our own services."""
-    from backend import keys
+    from backend.commands import keys
 
     place = keys.Place(service.value, data_dir, database_url)
     raise typer.Exit(keys.rotate(place, client=client, overlap=overlap))
@@ -77,7 +77,7 @@ def keys_revoke(
     database_url: DatabaseUrl = None,
 ) -> None:
     """End a client's keys now."""
-    from backend import keys
+    from backend.commands import keys
 
     place = keys.Place(service.value, data_dir, database_url)
     raise typer.Exit(keys.revoke(place, client=client, key_id=key))
@@ -92,7 +92,7 @@ def keys_master(
     ] = False,
 ) -> None:
     """Replace the master key that opens the secrets of every database."""
-    from backend import master_keys
+    from backend.commands import master_keys
 
     act = master_keys.finish if finish else master_keys.replace
     raise typer.Exit(act(data_dir, database_url))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import structlog
 
+from backend.commands.opening import configured, databases_of, ended, master_key, opened_folder
 from backend.data_dir import DataDir
 from backend.kit import master
 from backend.kit.database import Database
 from backend.kit.runtime import SystemEntropy, token_hex
-from backend.opening import configured, databases_of, ended, master_key, opened_folder
 from backend.settings import ServeSettings
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from backend.commands.remote import CommandError, Remote, reach
 from backend.kit.http import HttpClient
-from backend.remote import CommandError, Remote, reach
 from backend.solarium.operator_routes import MAX_FILE
 
 LOOK_AGAIN_S = 0.5

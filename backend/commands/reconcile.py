@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
+from backend.commands.remote import CommandError, Remote, reach
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock
-from backend.remote import CommandError, Remote, reach
 
 KINDS = {
     "amount_differs": "the provider and we have different amounts",

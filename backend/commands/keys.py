@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import MetaData
 
+from backend.commands.opening import configured, databases_of, ended, master_key, opened_folder
 from backend.data_dir import DataDir, write_private
 from backend.kit import master
 from backend.kit.database import Database
@@ -25,7 +26,6 @@ from backend.kit.migrations import migrate
 from backend.kit.peers import networks_of
 from backend.kit.runtime import Clock, SystemClock, SystemEntropy, iso, token_hex
 from backend.kit.vault import Vault
-from backend.opening import configured, databases_of, ended, master_key, opened_folder
 from backend.settings import ServeSettings
 
 KEY_SIZE = 32  # bytes of a new key

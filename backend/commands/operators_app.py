@@ -45,7 +45,7 @@ def import_devices(
 def _import(kind: str, file: Path, *, dry_run: bool, data_dir: Path, url: str | None) -> int:
     import sys
 
-    from backend.import_command import run
+    from backend.commands.imports import run
 
     with _errors():
         return run(kind, file, dry_run=dry_run, data_dir=data_dir, url=url, stdout=sys.stdout)
@@ -63,8 +63,8 @@ def reconcile(
     """Compare a day of the providers with our books. Exit code 1 when something differs."""
     import sys
 
+    from backend.commands.reconcile import run
     from backend.kit.runtime import SystemClock
-    from backend.reconcile_command import run
 
     with _errors():
         code = run(
@@ -81,8 +81,8 @@ def reconcile(
 
 @contextmanager
 def _errors() -> Generator[None]:
+    from backend.commands.remote import CommandError
     from backend.kit.errors import CannotStart
-    from backend.remote import CommandError
 
     try:
         yield
