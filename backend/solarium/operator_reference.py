@@ -48,7 +48,6 @@ PLANS, ACCOUNTS, DEVICES = "Plans", "Accounts", "Devices"
 ACTIONS = "Journal"
 PAIRING, MONEY = "Pairing accounts with devices", "Suspense and reversals"
 UG = {"market": "UG"}
-SECRET = "00112233445566778899aabbccddeeff"  # noqa: S105 - of an example
 PLAN = {**UG, "name": "Home 50", "currency": "UGX", "price_per_day_subunit": 150_000}
 ACCOUNT = {
     "reference": "700001",
@@ -62,8 +61,9 @@ ACCOUNT = {
 ACCOUNTS_CSV = """reference,business_account,provider_key,market,plan,msisdn,customer_name
 700002,600100,ug_mtn_mobilemoney,UG,Home 50,256772199002,Moses Kato
 """
+DEVICE = {"serial": "SCBLNX/A/BT/240300126900", **UG, "secret": "00112233445566778899aabbccddeeff"}
 DEVICES_CSV = f"""serial,market,secret
-SCBLNX/A/BT/240300126902,UG,{SECRET}
+SCBLNX/A/BT/240300126902,UG,{DEVICE["secret"]}
 """
 IMPORTED = "`dry_run=true` checks and writes nothing. If a row is wrong, none is written, and 422 names each."
 
@@ -173,9 +173,7 @@ def _devices(told: Told) -> list[Operation]:
             {201: DeviceView},
             *(403, 409),
             details="It is `registering` until Moto has its secret, and then `in_stock`.",
-            request=Media(
-                JSON, DeviceRequest, example={"serial": "SCBLNX/A/BT/240300126900", **UG, "secret": SECRET}
-            ),
+            request=Media(JSON, DeviceRequest, example=DEVICE),
         ),
         told(
             f"POST {IMPORT_DEVICES}",
