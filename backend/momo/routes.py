@@ -16,17 +16,15 @@ Answers of /confirm_payment have no body (checklist 32-34). Errors: 400 `{"error
 (resolutions 6), billing's refusals `{"status"}` (404, 412), every other one `{"error","message"}`.
 """
 
-from collections.abc import Mapping
 from typing import TypedDict
 
-import msgspec
 import structlog
 from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, NotFound, Unauthorized
 from backend.kit.keys import ApiKeys, Client, market_of
 from backend.kit.openapi import documented
-from backend.kit.web import application, empty_response, json_response, read_json
+from backend.kit.web import application, empty_response, json_response, read_json, read_query
 from backend.momo import http_reference, reconciliation_routes
 from backend.momo.errors import HTTP_STATUS, REFUSALS
 from backend.momo.ports import Incoming, Validation
@@ -145,11 +143,7 @@ class _Routes:
 
     async def find(self, request: web.Request) -> web.Response:
         client = self.client(request)
-        try:
-            query = msgspec.convert(dict(request.query), KeyQuery)
-        except msgspec.ValidationError as error:
-            fields = [("idempotency_key", "is missing, or no text of 1 to 200 characters")]
-            raise BadRequest("name the payment's idempotency_key", fields=fields) from error
+        query = read_query(request, KeyQuery)
         payment = await self.service.find(query.idempotency_key, client=client.name)
         if payment is None:
             raise NotFound("no payment was asked for with this key")
@@ -157,7 +151,7 @@ class _Routes:
 
     async def payment(self, request: web.Request) -> web.Response:
         markets = self.client(request).markets
-        wait_s = _wait(request.query).wait_s
+        wait_s = read_query(request, WaitQuery).wait_s
         payment_id = request.match_info["payment_id"]
         return json_response(await self.service.wait(payment_id, wait_s=wait_s, markets=markets))
 
@@ -228,12 +222,3 @@ async def _call(request: web.Request) -> _Call:
         authorization=request.headers.get("Authorization", ""),
         body=await request.read(),
     )
-
-
-def _wait(query: Mapping[str, str]) -> WaitQuery:
-    try:
-        return msgspec.convert(dict(query), WaitQuery, strict=False)
-    except msgspec.ValidationError as error:
-        raise BadRequest(
-            "wait_s is a number of seconds", fields=[("wait_s", "is no number of seconds")]
-        ) from error
