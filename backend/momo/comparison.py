@@ -14,6 +14,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from backend.momo.ports import Booked, StatementLine
 from backend.momo.schemas import Difference
 from backend.momo.states import PAID
@@ -132,19 +134,10 @@ def _booking(payment: PaymentRow, booked: Mapping[str, Booked]) -> Found | None:
     paid = ours(payment)
     if (each.amount_subunit, each.currency) == (paid.amount_subunit, paid.currency):
         return None
-    return Found(Kind.BOOKED_DIFFERS, _with_booked(paid, each))
-
-
-def _with_booked(difference: Difference, each: Booked) -> Difference:
-    return Difference(
-        provider_tx=difference.provider_tx,
-        amount_subunit=difference.amount_subunit,
-        currency=difference.currency,
-        payment_id=difference.payment_id,
-        state=difference.state,
-        booked_subunit=each.amount_subunit,
-        booked_currency=each.currency,
+    booked_as = msgspec.structs.replace(
+        paid, booked_subunit=each.amount_subunit, booked_currency=each.currency
     )
+    return Found(Kind.BOOKED_DIFFERS, booked_as)
 
 
 def _booked_only(each: Booked) -> Difference:
