@@ -13,7 +13,7 @@ once, by the provider's transaction id, however often a run is made.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import structlog
@@ -41,6 +41,8 @@ from backend.momo.states import PAID
 from backend.momo.store import PaymentRow, Store
 from backend.momo.transfers import Transfers
 
+DAY_MS = 86_400_000
+GRACE_MS = 600_000  # younger payments are on their way to billing
 RETRY_MS = 900_000  # a failed run of a slot is made again after a quarter of an hour
 ABANDONED_MS = 3_600_000  # no run takes an hour: its process died
 MAX_BOOKED = 100_000  # payments of billing's ledger in the time of one run
@@ -57,6 +59,11 @@ class Span:
     first_ms: int
     last_ms: int
     slot: str | None = None
+
+
+def whole_day(provider_key: str, day: int, *, slot: str | None = None) -> Span:
+    """A day (UTC), counted from 1970-01-01."""
+    return Span(provider_key, day * DAY_MS, (day + 1) * DAY_MS - 1, slot)
 
 
 class Reconciliation:
@@ -88,6 +95,17 @@ class Reconciliation:
         )
         self.providers = tuple(sorted(providers))
         self._log = structlog.get_logger(service="momo")
+
+    def day_so_far(self, provider_key: str, day: int) -> Span:
+        """As `whole_day`; one that is not over ends before the youngest payments.
+
+        BadRequest: it has not begun.
+        """
+        span = whole_day(provider_key, day)
+        last_ms = min(span.last_ms, self._clock.now_ms() - GRACE_MS)
+        if last_ms < span.first_ms:
+            raise BadRequest("the day has not begun", fields=[("day", "has not begun")])
+        return replace(span, last_ms=last_ms)
 
     async def run(
         self, span: Span, *, lines: Sequence[StatementLine] | None = None, settle: bool, each: bool = False

@@ -1,19 +1,17 @@
 """HTTP of reconciliation, for operators: header API-KEY; a key sees the providers of its markets.
 
 POST /reconciliation        a statement's lines, or the provider's own, against our books
-POST /reconciliation/runs   a day (UTC) of a provider; one that is not over ends before the youngest
-                            payments, which are on their way
+POST /reconciliation/runs   a day (UTC) of a provider
 GET  /reconciliation/runs, /reconciliation/runs/{id}, /reconciliation/providers
 GET  /reconciliation/differences?state=open|resolved|closed|all
 POST /reconciliation/differences/{id}/close
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time
+from datetime import date
 
 from aiohttp import web
 
-from backend.kit.errors import BadRequest
 from backend.kit.keys import Client, market_of
 from backend.kit.openapi import Answer, Media, Operation, Security
 from backend.kit.web import JSON, json_response, read_json, read_query
@@ -38,7 +36,7 @@ from backend.momo.schemas import (
 )
 from backend.momo.service import MomoService
 
-DAY_MS = 86_400_000
+EPOCH = date(1970, 1, 1)
 ID = "{id:[0-9]{1,18}}"
 
 TAG = "Reconciliation"
@@ -153,10 +151,7 @@ class _Routes:
         client = self._client_of(request)
         body = await read_json(request, RunRequest)
         client.check(market_of(body.provider_key))
-        first_ms = int(datetime.combine(body.day, time(), UTC).timestamp()) * 1000
-        span = Span(body.provider_key, first_ms, min(first_ms + DAY_MS - 1, self._service.settled_until_ms()))
-        if span.last_ms < first_ms:
-            raise BadRequest("the day has not begun", fields=[("day", "has not begun")])
+        span = self._service.reconciliation.day_so_far(body.provider_key, (body.day - EPOCH).days)
         report = await self._service.reconciliation.run(span, settle=body.settle, each=True)
         return json_response(report)
 

@@ -14,12 +14,11 @@ import structlog
 from backend.kit.database import Database
 from backend.kit.errors import BackendError, Conflict
 from backend.kit.runtime import Clock
-from backend.momo.reconciliation import SCHEDULED, Reconciliation, Span
+from backend.momo.reconciliation import DAY_MS, SCHEDULED, Reconciliation, Span, whole_day
 from backend.momo.store import Store
 
 TICK_S = 60.0
 LOOK_BACK = 2  # days; Daraja's list goes back 48 hours
-DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
 
@@ -71,7 +70,7 @@ class Schedule:
         slots = [f"{SCHEDULED}{day}" for day in days]
         done = await self._database.read(lambda c: self._store.reconciliation.ended_slots(c, slots))
         return [
-            Span(key, day * DAY_MS, (day + 1) * DAY_MS - 1, f"{SCHEDULED}{day}")
+            whole_day(key, day, slot=f"{SCHEDULED}{day}")
             for day in days
             for key in providers
             if (key, f"{SCHEDULED}{day}") not in done

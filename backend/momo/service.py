@@ -42,7 +42,6 @@ from backend.momo.watch import Watch
 MAX_WAIT_S = 30.0  # of one long poll; callers come again
 RECHECK_S = 1.0  # another process on the same database may have settled it, and its commits wake nobody here
 AUDIT_LIMIT = 100  # stuck payments that an audit names
-GRACE_MS = 600_000  # younger payments are on their way
 VALIDATE_S = 4.0  # of billing's word on a new payment; the caller himself waits 8 s (resolutions 23)
 
 
@@ -164,10 +163,6 @@ class MomoService:
     async def install_key(self, key: str, *, client: str, markets: Sequence[str] = ()) -> None:
         """Make an api key valid, if it is not yet."""
         await self.keys.add(key, client=client, markets=markets)
-
-    def settled_until_ms(self) -> int:
-        """Before when a payment has had the time to be told to billing: what reconciliation may judge."""
-        return self._clock.now_ms() - GRACE_MS
 
     async def resolve(self, *, reference: str, market: str) -> AccountRoute | None:
         """The route of an account of `market`, or None."""

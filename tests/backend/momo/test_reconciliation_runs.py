@@ -8,9 +8,9 @@ from structlog.testing import capture_logs
 
 from backend.kit.errors import Unavailable
 from backend.momo.ports import Failed, Incoming, StatementLine, Succeeded
-from backend.momo.reconciliation import ABANDONED_MS, RETRY_MS, Span
+from backend.momo.reconciliation import ABANDONED_MS, DAY_MS, RETRY_MS, Span
 from backend.momo.routes import make_app
-from backend.momo.schedule import DAY_MS, Plan
+from backend.momo.schedule import Plan
 from backend.momo.service import Config, MomoService
 from simulator.clock import ManualClock
 from tests.backend.conftest import START_MS
