@@ -6,10 +6,6 @@ for one another.
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, cast
-
-if TYPE_CHECKING:
-    from hashlib import _Hash  # pyright: ignore[reportPrivateUsage] - the only name of its type
 
 _BLOCK_SIZE = 64  # of SHA-1 and of SHA-256
 _INNER = bytes(octet ^ 0x36 for octet in range(256))
@@ -29,23 +25,23 @@ def hmac_sha1(key: bytes, data: bytes) -> bytes:
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA256 of `data`, 32 bytes (RFC 2104)."""
-    return sign(keyed_sha256(key), data)
+    return signer(key)(data)
 
 
-def keyed_sha256(key: bytes) -> object:
-    """What `sign` works with, ready for many signatures."""
+def signer(key: bytes):
+    """A function that gives the HMAC-SHA256 of its argument, made ready for many of them."""
     padded = _padded("sha256", key)
-    return hashlib.sha256(padded.translate(_INNER)), hashlib.sha256(padded.translate(_OUTER))
+    inner = hashlib.sha256(padded.translate(_INNER))
+    outer = hashlib.sha256(padded.translate(_OUTER))
 
+    def sign(data: bytes) -> bytes:
+        within = inner.copy()
+        within.update(data)
+        around = outer.copy()
+        around.update(within.digest())
+        return around.digest()
 
-def sign(keyed: object, data: bytes) -> bytes:
-    """HMAC-SHA256 of `data`, 32 bytes, under the key of `keyed`."""
-    inner, outer = cast("tuple[_Hash, _Hash]", keyed)
-    inner = inner.copy()
-    inner.update(data)
-    outer = outer.copy()
-    outer.update(inner.digest())
-    return outer.digest()
+    return sign
 
 
 def equal(a: bytes, b: bytes) -> bool:

@@ -8,7 +8,7 @@ never uses (epoch, sequence) twice.
 
 import struct
 
-from protocols.mac import equal, hmac_sha256, keyed_sha256, sign
+from protocols.mac import equal, hmac_sha256, signer
 from protocols.magicbox import wire
 from protocols.magicbox.ctr import cipher, crypt
 
@@ -37,7 +37,7 @@ class LinkKeys:
         self.direction = direction
         self.mac_key = hmac_sha256(link_key, b"payg/v1 mac " + name.encode())
         self.encryption_key = hmac_sha256(link_key, b"payg/v1 encryption " + name.encode())[:16]
-        self.mac = keyed_sha256(self.mac_key)
+        self.mac = signer(self.mac_key)
         self.cipher = cipher(self.encryption_key)
 
 
@@ -107,4 +107,4 @@ def _nonce(direction: int, epoch: int, sequence: int) -> bytes:
 
 
 def _mac(keys: LinkKeys, signed: bytes) -> bytes:
-    return sign(keys.mac, signed)[: wire.MAC_SIZE]
+    return keys.mac(signed)[: wire.MAC_SIZE]
