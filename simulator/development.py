@@ -1,7 +1,7 @@
 """What a development world starts with: devices, customers and accounts in four markets.
 
 Everything follows from the number of a device, its secrets from one random master secret of the data
-directory, so a second start finds the devices of the first.
+directory, so a second start finds the devices of the first. `install` enters them in the services.
 """
 
 import hashlib
@@ -9,7 +9,10 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from backend.m2m.service import M2mService
 from backend.money import Biller
+from backend.moto.service import MotoService
+from backend.solarium.service import NewAccount, Solarium
 from protocols.tokens.openpaygo import derive_starting_code
 
 FIRST_SERIAL = 240300126005
@@ -71,6 +74,24 @@ def device_seeds(
     return [_device_seed(index, master_secret, markets[index % len(markets)]) for index in range(number)]
 
 
+async def install(
+    seeds: Sequence[DeviceSeed], *, solarium: Solarium, moto: MotoService, m2m: M2mService
+) -> None:
+    """Enter accounts and devices; what is there already stays as it is."""
+    await solarium.register_accounts([_account(seed) for seed in seeds])
+    for seed in seeds:
+        await moto.register(
+            serial=seed.serial,
+            secret_hex=seed.secret,
+            family=seed.token_family,
+            market=seed.market,
+            starting_code=None,
+        )
+        await m2m.register(
+            serial=seed.serial, market=seed.market, link_key_hex=seed.link_key, password=seed.password
+        )
+
+
 def _device_seed(index: int, master_secret: bytes, market: MarketSeed) -> DeviceSeed:
     serial = f"SCBLNX/A/BT/{FIRST_SERIAL + index}"
 
@@ -92,4 +113,19 @@ def _device_seed(index: int, master_secret: bytes, market: MarketSeed) -> Device
         msisdn=f"{market.msisdn_prefix}{index:04d}",
         price_per_day_subunit=market.price_per_day_subunit,
         customer_name=FIRST_NAMES[index % len(FIRST_NAMES)],
+    )
+
+
+def _account(seed: DeviceSeed) -> NewAccount:
+    return NewAccount(
+        reference=seed.account_reference,
+        business_account=seed.business_account,
+        provider_key=seed.provider_key,
+        currency=seed.currency,
+        market=seed.market,
+        customer_name=seed.customer_name,
+        msisdn=seed.msisdn,
+        device=seed.serial,
+        price_per_day_subunit=seed.price_per_day_subunit,
+        token_family=seed.token_family,
     )

@@ -36,12 +36,11 @@ from backend.moto.partner import Partner as MotoPartner
 from backend.moto.routes import make_app as moto_app
 from backend.solarium.orders import Partners
 from backend.solarium.routes import make_app as solarium_app
-from backend.solarium.service import NewAccount
 from bridge.bridge import Bridge
 from edge.broker import EmbeddedBroker, Login
 from edge.panel.app import make_app as panel_app
 from simulator import invariants
-from simulator.development import EVERY_PROVIDER, MARKETS, DeviceSeed, device_seeds
+from simulator.development import EVERY_PROVIDER, MARKETS, DeviceSeed, device_seeds, install
 from simulator.diary import Diary
 from simulator.faults import Faults
 from simulator.fleet import Fleet
@@ -308,18 +307,7 @@ class World:
         ):
             await service.install_key(key=self._secret(f"{name}_api_key"), client=build.CALLERS[name])
         await self.solarium.install_client(CLIENT_ID, self._secret("solarium_client_secret"))
-        await self.solarium.register_accounts([_account(seed) for seed in self._seeds])
-        for seed in self._seeds:
-            await self.moto.register(
-                serial=seed.serial,
-                secret_hex=seed.secret,
-                family=seed.token_family,
-                market=seed.market,
-                starting_code=None,
-            )
-            await self.m2m.register(
-                serial=seed.serial, market=seed.market, link_key_hex=seed.link_key, password=seed.password
-            )
+        await install(self._seeds, solarium=self.solarium, moto=self.moto, m2m=self.m2m)
 
     async def _stopped(self, stop: Callable[[], Awaitable[None]]) -> None:
         """Run one stop; a part that fails to stop must not keep the others running."""
@@ -352,18 +340,3 @@ def _seeds(number: int, data_dir: DataDir) -> list[DeviceSeed]:
         data_dir.secret("every_provider")
     markets = MARKETS if is_of_before else EVERY_PROVIDER
     return device_seeds(number, bytes.fromhex(data_dir.secret("devices", 32)), markets)
-
-
-def _account(seed: DeviceSeed) -> NewAccount:
-    return NewAccount(
-        reference=seed.account_reference,
-        business_account=seed.business_account,
-        provider_key=seed.provider_key,
-        currency=seed.currency,
-        market=seed.market,
-        customer_name=seed.customer_name,
-        msisdn=seed.msisdn,
-        device=seed.serial,
-        price_per_day_subunit=seed.price_per_day_subunit,
-        token_family=seed.token_family,
-    )

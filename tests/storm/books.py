@@ -29,7 +29,8 @@ from backend.moto.client import MotoClient
 from backend.moto.service import MotoService
 from backend.solarium.client import SolariumClient
 from backend.solarium.orders import Partners
-from backend.solarium.service import NewAccount, Solarium
+from backend.solarium.service import Solarium
+from simulator import development
 from simulator.development import DeviceSeed
 from simulator.invariants import Lamp, Picture
 from simulator.providers.mishaps import Mishaps
@@ -122,18 +123,7 @@ async def install(books: Books, seeds: Sequence[DeviceSeed]) -> None:
     """Accounts and devices, before any service runs."""
     for service in (books.moto, books.m2m, books.solarium):
         await service.start()
-    await books.solarium.register_accounts([_account(seed) for seed in seeds])
-    for seed in seeds:
-        await books.moto.register(
-            serial=seed.serial,
-            secret_hex=seed.secret,
-            family=seed.token_family,
-            market=seed.market,
-            starting_code=None,
-        )
-        await books.m2m.register(
-            serial=seed.serial, market=seed.market, link_key_hex=seed.link_key, password=seed.password
-        )
+    await development.install(seeds, solarium=books.solarium, moto=books.moto, m2m=books.m2m)
     for service in (books.moto, books.m2m, books.solarium):
         await service.stop()
 
@@ -265,18 +255,3 @@ async def sms_twice(books: Books) -> tuple[int, int]:
     """Short messages that the aggregator took, and how many of them were the same once more."""
     rows = await books.rows("sandbox_africastalking", "select number, text from short_messages")
     return len(rows), len(rows) - len(set(rows))
-
-
-def _account(seed: DeviceSeed) -> NewAccount:
-    return NewAccount(
-        reference=seed.account_reference,
-        business_account=seed.business_account,
-        provider_key=seed.provider_key,
-        currency=seed.currency,
-        market=seed.market,
-        customer_name=seed.customer_name,
-        msisdn=seed.msisdn,
-        device=seed.serial,
-        price_per_day_subunit=seed.price_per_day_subunit,
-        token_family=seed.token_family,
-    )
