@@ -30,14 +30,13 @@ from backend.moto.partner import Partner as MotoPartner
 from backend.moto.routes import make_app as moto_app
 from backend.solarium.orders import Partners
 from backend.solarium.routes import make_app as solarium_app
-from backend.solarium.service import NewAccount
 from simulator.clock import ManualClock, SeededEntropy
+from simulator.development import device_seeds, install
 from simulator.sandboxes import SANDBOXES, Bench, build_sandbox
 from tests.backend.conftest import START_MS
 
-SERIAL = "SCBLNX/A/BT/240300126005"
+SEED = device_seeds(1, bytes(32))[0]
 SERVICES = ("solarium", "momo", "mese", "mega", "moto", "m2m", "hub")
-PASSWORD = "a-password-of-a-device"
 CLIENT = ("development", "secret-of-a-client")
 
 
@@ -164,23 +163,8 @@ async def _install(services: dict[str, object]) -> None:
     for name, client in build.CALLERS.items():
         await services[name].install_key(key=secret(f"{name}_api_key"), client=client)
     await services["solarium"].install_client(*CLIENT)
-    account = NewAccount(
-        reference="254543",
-        business_account="600100",
-        provider_key="ug_mtn_mobilemoney",
-        currency="UGX",
-        market="UG",
-        customer_name="John Doe",
-        msisdn="256772100000",
-        device=SERIAL,
-        price_per_day_subunit=150_000,
-        token_family="moto",
-    )
-    await services["solarium"].register_accounts([account])
-    await services["moto"].register(
-        serial=SERIAL, secret_hex=secret("token"), family="moto", market="UG", starting_code=None
-    )
-    await services["m2m"].register(serial=SERIAL, market="UG", link_key_hex=secret("link"), password=PASSWORD)
+    solarium, moto, m2m = (services[name] for name in ("solarium", "moto", "m2m"))
+    await install([SEED], solarium=solarium, moto=moto, m2m=m2m)
 
 
 def reference_id(name: str) -> str:

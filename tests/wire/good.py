@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from backend.kit import rsa
 from backend.kit.openapi import FORM, JSON
 from tests.backend.conftest import START_MS
-from tests.wire.every import CLIENT, PASSWORD, SERIAL, SERVICES, Application, reference_id, secret
+from tests.wire.every import CLIENT, SEED, SERVICES, Application, reference_id, secret
 
 Body = Any  # JSON's values, a form's fields, or a text as it is
 DESCRIPTION = ("/", "/openapi.json", "/docs")  # of a sandbox, of a service: they take nothing
@@ -151,7 +151,7 @@ _C2B = _Hook(
         "TransTime": "20251201101000",
         "TransAmount": "100.00",
         "BusinessShortCode": "174379",
-        "BillRefNumber": "254543",
+        "BillRefNumber": SEED.account_reference,
         "MSISDN": "25470****149",
         "FirstName": "John",
     },
@@ -178,7 +178,7 @@ _HOOKS = {
                 "amount": 100.0,
                 "status": "SUCCESS",
                 "currency": "KES",
-                "billNumber": "254543",
+                "billNumber": SEED.account_reference,
             },
             "customer": {"mobileNumber": "254711000001"},
         },
@@ -190,7 +190,7 @@ _HOOKS = {
 async def _credentials(application: Application, http: TestClient) -> Mapping[str, Mapping[str, str]]:
     """By the names of security schemes."""
     key = str(application.credentials["api_key"])
-    login = _basic(quote(SERIAL, safe=""), PASSWORD)
+    login = _basic(quote(SEED.serial, safe=""), SEED.password)
     headers = {"API-KEY": {"API-KEY": key}, "X-API-Key": {"X-API-Key": key}, "webhook-signature": {}}
     headers |= {"basic": {"Authorization": login}, "bearer": {}}
     if application.name == "solarium":
@@ -232,7 +232,12 @@ async def _daraja(application: Application) -> Goods:
     code, stamp = str(mine["short_code"]), "20251201101000"
     password = base64.b64encode(f"{code}{mine['passkey']}{stamp}".encode()).decode()
     signed = {"BusinessShortCode": code, "Password": password, "Timestamp": stamp}
-    paid = {"ShortCode": code, "Amount": "100", "Msisdn": "254711000001", "BillRefNumber": "254543"}
+    paid = {
+        "ShortCode": code,
+        "Amount": "100",
+        "Msisdn": "254711000001",
+        "BillRefNumber": SEED.account_reference,
+    }
     urls = {"ConfirmationURL": f"{CALLED}/c", "ValidationURL": f"{CALLED}/v"}
     span = {"StartDate": "2025-12-01 00:00:00", "EndDate": "2025-12-02 00:00:00", "OffSetValue": "0"}
     pushed = {"Amount": "100", "PartyA": "254711000001", "PartyB": code, "PhoneNumber": "254711000001"}
@@ -245,7 +250,7 @@ async def _daraja(application: Application) -> Goods:
                 "TransactionType": "CustomerPayBillOnline",
                 **pushed,
                 "CallBackURL": CALLED,
-                "AccountReference": "254543",
+                "AccountReference": SEED.account_reference,
                 "TransactionDesc": "light",
             },
         ),
@@ -277,9 +282,9 @@ async def _mtn(application: Application) -> Goods:
         "amount": "4500",
         "currency": "UGX",
         "externalId": "order-1",
-        "payer": {"partyIdType": "MSISDN", "partyId": "256772100000"},
+        "payer": {"partyIdType": "MSISDN", "partyId": SEED.msisdn},
         "payerMessage": "light",
-        "payeeNote": "254543",
+        "payeeNote": SEED.account_reference,
     }
     new = {"providerCallbackHost": "127.0.0.1"}
     yield Good("POST", "/v1_0/apiuser", headers={**gate, **identified}, kind=JSON, body=new)
@@ -302,7 +307,7 @@ async def _mtn(application: Application) -> Goods:
     yield Good("GET", path, values={"reference_id": identified["X-Reference-Id"]}, headers=bearer)
     yield Good("GET", "/collection/v1_0/account/balance", headers=bearer)
     path = "/collection/v1_0/accountholder/msisdn/{msisdn}/active"
-    yield Good("GET", path, values={"msisdn": "256772100000"}, headers=bearer)
+    yield Good("GET", path, values={"msisdn": SEED.msisdn}, headers=bearer)
 
 
 async def _airtel(application: Application) -> Goods:
@@ -316,7 +321,7 @@ async def _airtel(application: Application) -> Goods:
     headers |= {"X-Country": "UG", "X-Currency": "UGX"}
     country = {"country": "UG", "currency": "UGX"}
     body = {
-        "reference": "254543",
+        "reference": SEED.account_reference,
         "subscriber": {**country, "msisdn": "752100000"},
         "transaction": {**country, "amount": 4500, "id": "order-1"},
     }
@@ -362,7 +367,7 @@ async def _equity(application: Application) -> Goods:
     yield Good("POST", path, headers=api_key, kind=JSON, body=login)
     path = "/v3-apis/payment-api/v3.0/stkussdpush/initiate"
     yield Good("POST", path, headers=bearer, kind=JSON, body=body, sign=sign)
-    paid = {"mobileNumber": "254711000001", "amount": "100", "billNumber": "254543"}
+    paid = {"mobileNumber": "254711000001", "amount": "100", "billNumber": SEED.account_reference}
     yield Good("POST", "/simulate/eazzypay", headers=bearer, kind=JSON, body=paid)
 
 
