@@ -131,14 +131,13 @@ def make_app(service: MotoService, keys: ApiKeys) -> web.Application:
 
 
 _SERIAL = "SCBLNX/A/BT/240300126900"
-_SECRET = "00112233AABBCC"  # noqa: S105 - of the examples
-_DEVICE = {"serial": _SERIAL, "market": "UG", "secret": _SECRET}
+_DEVICE = {"serial": _SERIAL, "market": "UG", "secret": "00112233AABBCC"}
 _STATELESS = {
     "device": _SERIAL,
     "command": "unlock_relative",
     "payload": 10,
     "sequence_number": 1,
-    "secret": _SECRET,
+    "secret": _DEVICE["secret"],
 }
 _REFUSED: dict[int, Answer] = {
     **dict.fromkeys((400, 403, 413, 429), StatusAnswer),
