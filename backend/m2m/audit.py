@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from backend.kit.outbox import DEAD, WAITING
 from backend.m2m import callbacks
-from backend.m2m.store import Store
+from backend.m2m.audit_store import AuditStore
 from backend.m2m.uplink import LINES_FROM
 from protocols.magicbox import wire
 
@@ -51,7 +51,7 @@ class Audit:
     counters: Mapping[str, int]
 
 
-def audit(connection: Connection, store: Store, counters: Mapping[str, int]) -> Audit:
+def audit(connection: Connection, store: AuditStore, counters: Mapping[str, int]) -> Audit:
     """Count; numbers of records start at 1."""
     gaps = store.all_gaps(connection)
     purged = store.count_purged(connection)
@@ -71,13 +71,13 @@ def audit(connection: Connection, store: Store, counters: Mapping[str, int]) -> 
     )
 
 
-def _callbacks(connection: Connection, store: Store) -> Callbacks:
+def _callbacks(connection: Connection, store: AuditStore) -> Callbacks:
     owed, delivered = store.count_callbacks(connection)
     outgoing = store.count_outgoing(connection, callbacks.KIND)
     return Callbacks(owed, delivered, waiting=outgoing.get(WAITING, 0), dead=outgoing.get(DEAD, 0))
 
 
-def _days_granted(connection: Connection, store: Store) -> dict[str, int]:
+def _days_granted(connection: Connection, store: AuditStore) -> dict[str, int]:
     granted: dict[str, int] = {}
     for serial, body in store.token_events(connection):
         for record in wire.decode_records(body):
@@ -92,7 +92,7 @@ def _days_granted(connection: Connection, store: Store) -> dict[str, int]:
 
 def _records(
     connection: Connection,
-    store: Store,
+    store: AuditStore,
     serial: str,
     count: tuple[int, int, int],
     *,

@@ -73,7 +73,7 @@ class BatchStatements:
         self.add_records = RowsStatement(self._add_records)
 
     def _add_devices(self, given: Given) -> Statement:
-        """Of (serial, market): devices of which nothing else is known yet (registry.new_device)."""
+        """Of (serial, market): devices of which nothing else is known yet (rows.new_device)."""
         table = self._tables.devices
         known = ("serial", "market")
         blank = new_device("", "")

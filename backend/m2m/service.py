@@ -31,6 +31,7 @@ from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
 from backend.m2m import billing, callbacks, commands, delivery, details, lines
 from backend.m2m.audit import Audit, audit
+from backend.m2m.audit_store import AuditStore
 from backend.m2m.billing import BillingEvents
 from backend.m2m.callbacks import Callbacks
 from backend.m2m.commands import Wanted
@@ -361,7 +362,7 @@ class M2mService:
     async def audit(self) -> Audit:
         """Counts for the invariants."""
         return await self._database.read(
-            lambda connection: audit(connection, self._store, self._ingest.counters)
+            lambda connection: audit(connection, AuditStore(self._store), self._ingest.counters)
         )
 
     async def _take(self, delivery: Delivery) -> list[IngestAnswer]:

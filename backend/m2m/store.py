@@ -1,9 +1,13 @@
-"""All SQL of `m2m`: devices, commands, records, gaps, files, for the transactions of the other modules.
+"""The SQL of `m2m`: devices, commands, records, gaps, files, for the transactions of the other modules.
+
+What a request or a device waits for is here; batch_store.py has those statements that take a whole batch's
+rows. Beside it, on the same tables (tables.py): lifecycle_store.py for what people and housekeeping ask,
+audit_store.py for the counts.
 
 Lock order: devices by serial, then commands, then outbox rows.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +17,6 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Select,
-    case,
     func,
     insert,
     literal,
@@ -47,7 +50,6 @@ from backend.m2m.rows import (
 )
 from backend.m2m.tables import Tables
 from backend.m2m.texts import CommandTexts
-from protocols.magicbox import wire
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -164,6 +166,16 @@ class Store:
         statement = update(self.commands).where(self.commands.c.id == command_id)
         connection.execute(statement.values(callback_delivered_at_ms=now_ms))
 
+    def move_callbacks(self, connection: Connection, old_base: str, new_base: str) -> None:
+        """Rewrite the callback URLs below `old_base` of commands whose callback was not delivered."""
+        table = self.commands
+        rest = func.substr(table.c.callback_url, len(old_base) + 1)
+        moved = update(table).where(
+            table.c.callback_url.startswith(old_base, autoescape=True),
+            table.c.callback_delivered_at_ms.is_(None),
+        )
+        connection.execute(moved.values(callback_url=literal(new_base).concat(rest)))
+
     def _select_commands(self) -> Select[*tuple[object, ...]]:
         return select(*(self.commands.c[name] for name in CommandRow.__dataclass_fields__))
 
@@ -225,92 +237,6 @@ class Store:
         table = self.firmware_files
         part = func.substr(table.c.content, start + 1, size, type_=LargeBinary)
         return bytes(connection.execute(select(part).where(table.c.file == file)).scalar_one())
-
-    # Counts for the audit
-
-    def count_commands(self, connection: Connection) -> dict[str, int]:
-        """Commands by state."""
-        statement = select(self.commands.c.state, func.count()).group_by(self.commands.c.state)
-        return {row[0]: int(row[1]) for row in connection.execute(statement).all()}
-
-    def count_devices(self, connection: Connection) -> int:
-        """All devices, auto-created ones too."""
-        return connection.execute(select(func.count()).select_from(self.devices)).scalar_one()
-
-    def move_callbacks(self, connection: Connection, old_base: str, new_base: str) -> None:
-        """Rewrite the callback URLs below `old_base` of commands whose callback was not delivered."""
-        table = self.commands
-        rest = func.substr(table.c.callback_url, len(old_base) + 1)
-        moved = update(table).where(
-            table.c.callback_url.startswith(old_base, autoescape=True),
-            table.c.callback_delivered_at_ms.is_(None),
-        )
-        connection.execute(moved.values(callback_url=literal(new_base).concat(rest)))
-
-    def count_outgoing(self, connection: Connection, kind: str) -> dict[str, int]:
-        """Outbox rows of a kind by state."""
-        table = self.outbox.table
-        statement = select(table.c.state, func.count()).where(table.c.kind == kind).group_by(table.c.state)
-        return {row[0]: int(row[1]) for row in connection.execute(statement).all()}
-
-    def count_callbacks(self, connection: Connection) -> tuple[int, int]:
-        """(owed, delivered): replied commands that name a callback URL, and those of them that were told."""
-        table = self.commands
-        owed = select(func.count(), func.count(table.c.callback_delivered_at_ms))
-        row = connection.execute(
-            owed.where(table.c.state == REPLIED, table.c.callback_url.is_not(None))
-        ).one()
-        return int(row[0]), int(row[1])
-
-    def count_unkeyed_records(self, connection: Connection) -> int:
-        """Records of devices that have no link key, which nobody can have sealed."""
-        keyed = select(self.devices.c.serial).where(self.devices.c.link_key.is_not(None))
-        statement = select(func.count()).where(self.records.c.serial.not_in(keyed))
-        return connection.execute(statement).scalar_one()
-
-    def count_records(self, connection: Connection, lines_from: int) -> dict[str, tuple[int, int, int]]:
-        """(stored of frames, their highest number, stored of lines, from `lines_from` on) by serial."""
-        table = self.records
-        of_lines = table.c.record >= lines_from
-        statement = select(
-            table.c.serial,
-            func.sum(case((of_lines, 0), else_=1)),
-            func.max(case((of_lines, 0), else_=table.c.record)),
-            func.sum(case((of_lines, 1), else_=0)),
-        ).group_by(table.c.serial)
-        return {
-            row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(statement).all()
-        }
-
-    def count_purged(self, connection: Connection) -> dict[str, int]:
-        """Records that retention took, by serial."""
-        table = self.devices
-        rows = connection.execute(select(table.c.serial, table.c.purged).where(table.c.purged > 0)).all()
-        return {row[0]: int(row[1]) for row in rows}
-
-    def token_events(self, connection: Connection) -> Iterator[tuple[str, bytes]]:
-        """(serial, body) of every token event that was stored."""
-        table = self.records
-        statement = select(table.c.serial, table.c.body).where(table.c.type == wire.TYPE_TOKEN_EVENT)
-        for row in connection.execute(statement):
-            yield row[0], row[1]
-
-    def all_gaps(self, connection: Connection) -> Mapping[str, list[tuple[int, int]]]:
-        """(first, last) of every gap by serial, in order."""
-        table = self.gaps
-        found: dict[str, list[tuple[int, int]]] = {}
-        statement = select(table.c.serial, table.c.first, table.c.last).order_by(
-            table.c.serial, table.c.first
-        )
-        for row in connection.execute(statement).all():
-            found.setdefault(row[0], []).append((int(row[1]), int(row[2])))
-        return found
-
-    def count_between(self, connection: Connection, serial: str, first: int, last: int) -> int:
-        """How many records of a range are stored."""
-        table = self.records
-        statement = select(func.count()).where(table.c.serial == serial, table.c.record.between(first, last))
-        return connection.execute(statement).scalar_one()
 
 
 _MOVING = attrgetter("serial", *MOVING_COLUMNS)

@@ -7,6 +7,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from backend.kit.runtime import SystemClock
+from backend.m2m.audit_store import AuditStore
 from backend.m2m.service import M2mService
 from protocols.magicbox import wire
 from simulator.clock import ManualClock
@@ -113,5 +114,5 @@ async def test_the_first_status_expires_nothing(billing: M2mService, device, rec
 async def test_no_address_no_events(service: M2mService, device) -> None:
     device.status(at=NOW_S)
     await service.ingest([(SERIAL, device.frame())])
-    counts = await service._database.read(lambda c: service._store.count_outgoing(c, "billing"))
+    counts = await service._database.read(lambda c: AuditStore(service._store).count_outgoing(c, "billing"))
     assert counts == {}

@@ -14,6 +14,7 @@ from backend.kit.database import Database, open_database
 from backend.kit.migrations import migrate
 from backend.kit.runtime import SystemEntropy
 from backend.kit.vault import Vault
+from backend.m2m.audit_store import AuditStore
 from backend.m2m.firmware import PART
 from backend.m2m.service import M2mService
 from backend.m2m.store import Store
@@ -78,7 +79,7 @@ async def test_an_old_database(old_database: Database) -> None:
     devices = await database.write(lambda c: store.lock_devices(c, ["A", "B", "C"]))
     assert {serial: device.token_count for serial, device in devices.items()} == {"A": 5, "B": 8, "C": 0}
     assert {(device.offered_epoch, device.down_sequence) for device in devices.values()} == {(0, 9)}
-    counts = await database.read(store.count_commands)
+    counts = await database.read(AuditStore(store).count_commands)
     assert counts == {"cancelled": 1, "replied": 1, "sent": 1}
 
     def differences(connection: Connection) -> list[object]:
