@@ -13,11 +13,10 @@ from backend.kit.database import open_database
 from backend.kit.runtime import iso
 from backend.momo.ports import StatementLine
 from backend.momo.routes import make_app
-from backend.momo.service import Config, MomoService
 from simulator.clock import ManualClock
 from tests.backend.conftest import START_MS
-from tests.backend.momo.conftest import BillingFake
-from tests.backend.momo.test_reconciliation import ProviderFake
+from tests.backend.momo.conftest import BillingFake, make_momo, running
+from tests.backend.momo.provider import ProviderFake
 
 DAY_S = 86_400
 
@@ -35,20 +34,16 @@ async def server(database_url, clock, entropy, billing):
         StatementLine("TX9", 100_00, "KES", paid_at_ms=START_MS, reference="254543"),
         StatementLine("TX8", 250_50, "KES", paid_at_ms=START_MS, reference="254543"),
     ]
-    momo = MomoService(
+    momo = make_momo(
         database=database,
         clock=clock,
         entropy=entropy,
-        config=Config("http://127.0.0.1:9", b"pepper"),
         billing=billing,
         providers={"ke_safaricom_mpesa": provider, "ke_equity_eazzypay": provider},
         statements={"ke_safaricom_mpesa": provider},
     )
-    await momo.start()
-    await momo.install_key("key", client="operator")
-    async with TestServer(make_app(momo, momo.keys)) as server:
+    async with running(momo), TestServer(make_app(momo, momo.keys)) as server:
         yield server
-    await momo.stop()
     await database.close()
 
 

@@ -2,13 +2,20 @@
 
 import asyncio
 import selectors
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from backend.kit.database import open_database
 from backend.kit.runtime import parse_iso
+from backend.momo.routes import make_app
+from backend.momo.schedule import Plan
+from backend.momo.service import Config, MomoService
+from tests.backend.momo.provider import ProviderFake
 
 START_MS = 1_764_583_800_000
 ANSWER_S = 10.0  # real ones, for a database
@@ -175,3 +182,36 @@ async def database(database_url) -> AsyncIterator[object]:
     database = open_database(database_url, "momo")
     yield database
     await database.close()
+
+
+@pytest.fixture
+def provider() -> ProviderFake:
+    return ProviderFake()
+
+
+def make_momo(*, plan=None, **parts) -> MomoService:
+    """A momo that no provider can call back."""
+    return MomoService(config=Config("http://127.0.0.1:9", b"pepper", reconcile=plan or Plan()), **parts)
+
+
+@pytest.fixture
+def build(database, clock, entropy, billing):
+    """`make_momo` on the one database, with the one billing."""
+    return partial(make_momo, database=database, clock=clock, entropy=entropy, billing=billing)
+
+
+@asynccontextmanager
+async def running(momo: MomoService) -> AsyncGenerator[MomoService]:
+    """Started, with a key for every market and two for one."""
+    await momo.start()
+    await momo.install_key("key", client="operator")
+    await momo.install_key("ug", client="uganda", markets=["UG"])
+    await momo.install_key("rw", client="rwanda", markets=["RW"])
+    yield momo
+    await momo.stop()
+
+
+@pytest.fixture
+async def client(momo: MomoService) -> AsyncIterator[TestClient]:
+    async with TestClient(TestServer(make_app(momo, momo.keys))) as client:
+        yield client

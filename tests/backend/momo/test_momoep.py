@@ -3,11 +3,9 @@
 import asyncio
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from backend.kit.errors import Unavailable
-from backend.momo.routes import make_app
-from backend.momo.service import Config, MomoService
+from tests.backend.momo.conftest import running
 
 KEY = {"API-KEY": "key"}
 VALIDATE = {
@@ -26,26 +24,9 @@ CONFIRM = {
 
 
 @pytest.fixture
-async def momo(database, clock, entropy, billing):
-    momo = MomoService(
-        database=database,
-        clock=clock,
-        entropy=entropy,
-        config=Config("http://127.0.0.1:9", b"pepper"),
-        billing=billing,
-        providers={},
-    )
-    await momo.start()
-    await momo.install_key("key", client="ep")
-    await momo.install_key("rw", client="rwanda", markets=["RW"])
-    yield momo
-    await momo.stop()
-
-
-@pytest.fixture
-async def client(momo):
-    async with TestClient(TestServer(make_app(momo, momo.keys))) as client:
-        yield client
+async def momo(build):
+    async with running(build(providers={})) as momo:
+        yield momo
 
 
 @pytest.mark.parametrize(

@@ -3,25 +3,16 @@
 import asyncio
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 from structlog.testing import capture_logs
 
 from backend.kit.runtime import iso
-from backend.momo.ports import Failed, Standing, StatementLine, Succeeded, Taken
+from backend.momo.ports import Failed, StatementLine, Succeeded
 from backend.momo.reconciliation import Span
-from backend.momo.routes import make_app
-from backend.momo.service import Config, MomoService
 from tests.backend.conftest import START_MS
+from tests.backend.momo.conftest import running
+from tests.backend.momo.provider import asked_for
 
 KEY = {"API-KEY": "key"}
-PAYMENT = {
-    "reference": "254543",
-    "amount_subunit": 500_00,
-    "currency": "KES",
-    "business_account": "247247",
-    "provider_key": "ke_equity_eazzypay",
-    "msisdn": "254763000111",
-}
 WINDOW = {
     "provider_key": "ke_equity_eazzypay",
     "since": iso(START_MS - 3_600_000),
@@ -29,65 +20,11 @@ WINDOW = {
 }
 
 
-class ProviderFake:
-    """Takes everything, and says of a payment what `outcomes` has for its id."""
-
-    base_url, hook, repeatable, callback_answer = "http://provider", "equity", True, None
-    cut_at = None
-
-    def __init__(self):
-        self.outcomes, self.lines = {}, []
-
-    def check(self, *, amount_subunit, currency):
-        pass
-
-    async def request(self, debit):
-        return Taken(f"H-{debit.provider_ref}")
-
-    async def status(self, debit, heard):
-        return self.outcomes.get(debit.payment_id, Standing.PENDING)
-
-    async def statement(self, first_ms, last_ms):
-        return self.lines
-
-
 @pytest.fixture
-def provider():
-    return ProviderFake()
-
-
-@pytest.fixture
-async def momo(database, clock, entropy, billing, provider):
-    momo = MomoService(
-        database=database,
-        clock=clock,
-        entropy=entropy,
-        config=Config("http://127.0.0.1:9", b"pepper"),
-        billing=billing,
-        providers={"ke_equity_eazzypay": provider, "ug_airtel_money": provider},
-        statements={"ug_airtel_money": provider},
-    )
-    await momo.start()
-    await momo.install_key("key", client="operator")
-    await momo.install_key("ug", client="uganda", markets=["UG"])
-    yield momo
-    await momo.stop()
-
-
-@pytest.fixture
-async def client(momo):
-    async with TestClient(TestServer(make_app(momo, momo.keys))) as client:
-        yield client
-
-
-async def asked_for(momo, key):
-    """A payment that the provider has taken; its row."""
-    payment = await momo.pay(**PAYMENT, idempotency_key=key)
-    while True:
-        row = await momo._database.read(lambda c: momo._store.by_id(c, payment.payment_id))
-        if row.handle is not None:
-            return row
-        await asyncio.sleep(0.01)
+async def momo(build, provider):
+    providers = {"ke_equity_eazzypay": provider, "ug_airtel_money": provider}
+    async with running(build(providers=providers, statements={"ug_airtel_money": provider})) as momo:
+        yield momo
 
 
 async def paid(momo, provider, key, outcome):

@@ -3,18 +3,16 @@
 import asyncio
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 from structlog.testing import capture_logs
 
 from backend.kit.errors import Unavailable
 from backend.momo.ports import Failed, Incoming, StatementLine, Succeeded
 from backend.momo.reconciliation import ABANDONED_MS, DAY_MS, RETRY_MS, Span
-from backend.momo.routes import make_app
 from backend.momo.schedule import Plan
-from backend.momo.service import Config, MomoService
 from simulator.clock import ManualClock
 from tests.backend.conftest import START_MS
-from tests.backend.momo.test_reconciliation import PAYMENT, ProviderFake, asked_for
+from tests.backend.momo.conftest import running
+from tests.backend.momo.provider import PAYMENT, asked_for
 
 MIDNIGHT_MS = START_MS - START_MS % DAY_MS
 LISTED, SILENT = "ke_safaricom_mpesa", "ke_equity_eazzypay"  # with a statement, and without one
@@ -22,42 +20,20 @@ KEY = {"API-KEY": "key"}
 
 
 @pytest.fixture
-def provider():
-    return ProviderFake()
-
-
-@pytest.fixture
-def make(database, clock, entropy, billing, provider):
+def make(build, provider):
     """A momo on the one database: all are copies of one service."""
 
     def make(**plan):
-        return MomoService(
-            database=database,
-            clock=clock,
-            entropy=entropy,
-            config=Config("http://127.0.0.1:9", b"pepper", reconcile=Plan(**plan)),
-            billing=billing,
-            providers={LISTED: provider, SILENT: provider},
-            statements={LISTED: provider},
-        )
+        providers = {LISTED: provider, SILENT: provider}
+        return build(providers=providers, statements={LISTED: provider}, plan=Plan(**plan))
 
     return make
 
 
 @pytest.fixture
 async def momo(make):
-    momo = make()
-    await momo.start()
-    await momo.install_key("key", client="operator")
-    await momo.install_key("ug", client="uganda", markets=["UG"])
-    yield momo
-    await momo.stop()
-
-
-@pytest.fixture
-async def client(momo):
-    async with TestClient(TestServer(make_app(momo, momo.keys))) as client:
-        yield client
+    async with running(make()) as momo:
+        yield momo
 
 
 async def paid(momo, provider, key, tx, provider_key=SILENT):
