@@ -10,7 +10,8 @@ from backend.kit.http import ApiKey, HttpAnswer, HttpClient, error_of, key_now
 from backend.kit.keys import MARKETS_HEADER
 from backend.m2m.schemas import CommandAnswer, CommandView
 
-PATH = "/v1/commands"
+COMMANDS = "/v1/commands"
+DEVICES = "/v1/devices"
 SAID = (400, 403, 404, 409, 429)  # errors whose text is for who asked
 
 
@@ -19,8 +20,7 @@ class M2mClient:
 
     def __init__(self, *, http: HttpClient, base_url: str, api_key: ApiKey):
         self._http = http
-        self._url = base_url.rstrip("/") + PATH
-        self._devices_url = base_url.rstrip("/") + "/v1/devices"
+        self._base_url = base_url.rstrip("/")
         self._api_key = api_key
 
     async def create(
@@ -39,12 +39,7 @@ class M2mClient:
             "callback_url": callback_url,
             "reference": reference,
         }
-        answer = await self._http.request(
-            "POST",
-            self._url,
-            headers={"X-API-Key": key_now(self._api_key), "Content-Type": "application/json"},
-            body=msgspec.json.encode(body),
-        )
+        answer = await self._ask("POST", COMMANDS, body)
         if answer.status == 400:
             raise BadRequest(str(answer.json().get("error")))
         if answer.status != 201:
@@ -57,12 +52,7 @@ class M2mClient:
     async def register(self, *, serial: str, market: str, link_key_hex: str, password: str) -> None:
         """See M2mService.register."""
         body = {"serial": serial, "market": market, "link_key": link_key_hex, "password": password}
-        answer = await self._http.request(
-            "POST",
-            self._devices_url,
-            headers={"X-API-Key": key_now(self._api_key), "Content-Type": "application/json"},
-            body=msgspec.json.encode(body),
-        )
+        answer = await self._ask("POST", DEVICES, body)
         if answer.status in SAID:
             raise BY_STATUS[answer.status](str(answer.json().get("error")))
         if answer.status != 201:
@@ -70,32 +60,32 @@ class M2mClient:
 
     async def place(self, body: Mapping[str, object], *, markets: Sequence[str] = ()) -> CommandView:
         """See partner.Partner.place."""
-        answer = await self._ask("POST", "", body, markets, {"Prefer": "return=representation"})
+        answer = await self._ask("POST", COMMANDS, body, markets, {"Prefer": "return=representation"})
         return _view(answer, 201)
 
     async def look(self, command_id: int, *, markets: Sequence[str] = ()) -> CommandView:
         """See Lifecycle.get."""
-        return _view(await self._ask("GET", f"/{command_id}", None, markets), 200)
+        return _view(await self._ask("GET", f"{COMMANDS}/{command_id}", markets=markets), 200)
 
     async def report(
         self, command_id: int, body: Mapping[str, object], *, markets: Sequence[str] = ()
     ) -> CommandView:
         """See Lifecycle.report."""
-        return _view(await self._ask("POST", f"/{command_id}/report", body, markets), 200)
+        return _view(await self._ask("POST", f"{COMMANDS}/{command_id}/report", body, markets), 200)
 
     async def _ask(
         self,
         method: str,
         path: str,
-        body: Mapping[str, object] | None,
-        markets: Sequence[str],
+        body: Mapping[str, object] | None = None,
+        markets: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
         named = {"X-API-Key": key_now(self._api_key), "Content-Type": "application/json", **(headers or {})}
         if markets:
             named[MARKETS_HEADER] = ",".join(markets)
         content = b"" if body is None else msgspec.json.encode(body)
-        return await self._http.request(method, self._url + path, headers=named, body=content)
+        return await self._http.request(method, self._base_url + path, headers=named, body=content)
 
 
 def _view(answer: HttpAnswer, status: int) -> CommandView:
