@@ -52,6 +52,7 @@ class DownFeed:
         serials = {str(row.payload["serial"]) for row in commands_down.values()}
         devices = self._store.lock_devices(connection, serials)
         waiting = self._store.open_commands(connection, serials)
+        now_ms = self._clock.now_ms()
         items = [_event_item(row) for row in rows if row.kind == OPS]
         for serial, device in devices.items():
             try:
@@ -63,7 +64,7 @@ class DownFeed:
                     key: row for key, row in commands_down.items() if row.payload["serial"] != serial
                 }
                 continue
-            for command in downlink.in_flight(waiting.get(serial, []), self._clock.now_ms()):
+            for command in downlink.in_flight(waiting.get(serial, []), now_ms):
                 row = commands_down.get(command.id)
                 if row is None or link is None:
                     continue
