@@ -16,6 +16,7 @@ from backend.kit.database import Database
 
 CONNECTIONS = 256
 MASTER_KEY = bytes(32)
+API_KEY = "bench-key"
 DEVICES = 2_000  # what a server knows, unless its database was filled before
 BRIDGE_FRAMES = 16  # of a request of the bench `bridge`; what waits is a batch, of at most 256 frames
 TURN_NUMBERS = 10_000_000  # what one turn may use of the numbers that make its requests unlike all others

@@ -14,6 +14,7 @@ from backend.m2m.rows import RecordRow
 from backend.m2m.store import Store
 from protocols.magicbox import wire
 from tests.bench.bench import serial
+from tests.bench.fill import in_parts
 
 TOGETHER = 2_000
 LIFE_MS = 30 * 86_400_000
@@ -40,9 +41,7 @@ async def fill(database: Database, *, master_key: bytes, devices: int, payments:
         connection.execute(answered)
 
     await database.write(put_devices)
-    for first in range(0, payments, TOGETHER):
-        numbers = range(first, min(payments, first + TOGETHER))
-        await database.write(lambda connection, numbers=numbers: put_commands(connection, numbers))
+    await in_parts(database, payments, put_commands, together=TOGETHER)
     await database.write(end_commands)
 
 

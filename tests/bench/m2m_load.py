@@ -9,10 +9,9 @@ import msgspec
 
 from protocols import topics
 from protocols.magicbox import seal, wire
-from tests.bench.bench import BRIDGE_FRAMES, CONNECTIONS, Answer, Turn, serial
+from tests.bench.bench import API_KEY, BRIDGE_FRAMES, CONNECTIONS, Answer, Turn, serial
 from tests.bench.http import post
 
-API_KEY = "bench-key"
 BRIDGE_PATH = "/bench/up"  # of the server process, not of the service: frames on their way to the pump
 FRAMES_A_TURN = 500_000  # of one device; its sequences and records go on with the next turn
 READY = 256  # frames that a connection has before the clock starts; more are made when they are used up

@@ -31,8 +31,8 @@ from bridge.mqtt import MqttLink
 from bridge.paho_session import Packet
 from bridge.ports import Ingest
 from bridge.uplink import UplinkPump
-from tests.bench.bench import BRIDGE_FRAMES, DEVICES, MASTER_KEY, ORDINARY, Running, serial
-from tests.bench.m2m_load import API_KEY, BRIDGE_PATH, link_key, password
+from tests.bench.bench import API_KEY, BRIDGE_FRAMES, DEVICES, MASTER_KEY, ORDINARY, Running, serial
+from tests.bench.m2m_load import BRIDGE_PATH, link_key, password
 from tests.bench.m2m_ordinary import OneByOne, OrdinaryStore
 
 MAX_FRAMES = 1_000  # more than the pump takes by itself

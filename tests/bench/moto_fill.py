@@ -12,6 +12,7 @@ from backend.kit.vault import Vault
 from backend.moto.ownership import GIVEN, STATEFUL, Attempt
 from backend.moto.store import Store, TokenRow
 from tests.bench.bench import serial
+from tests.bench.fill import in_parts
 
 TOGETHER = 5_000
 SECRET = bytes.fromhex("00112233AABBCC")
@@ -46,9 +47,7 @@ async def fill(database: Database, *, master_key: bytes, devices: int, payments:
         store.note(connection, [_attempt(token) for token in tokens])
 
     await database.write(put_devices)
-    for first in range(0, payments, TOGETHER):
-        numbers = range(first, min(payments, first + TOGETHER))
-        await database.write(lambda connection, numbers=numbers: put_tokens(connection, numbers))
+    await in_parts(database, payments, put_tokens, together=TOGETHER)
 
 
 def _token(number: int, devices: int, now_ms: int) -> TokenRow:

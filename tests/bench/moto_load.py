@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-from tests.bench.bench import Answer, Turn, serial
+from tests.bench.bench import API_KEY, Answer, Turn, serial
 from tests.bench.http import post
-
-API_KEY = "bench-key"
 
 ANSWERS = {"stateless token": Answer(b"200", b'"status":"ok","token":"')}
 

@@ -12,8 +12,7 @@ from backend.moto.ownership import Attempt
 from backend.moto.routes import make_app
 from backend.moto.service import MotoConfig, MotoService
 from backend.moto.store import DeviceRow, Store
-from tests.bench.bench import DEVICES, MASTER_KEY, ORDINARY, Running, serial
-from tests.bench.moto_load import API_KEY
+from tests.bench.bench import API_KEY, DEVICES, MASTER_KEY, ORDINARY, Running, serial
 
 
 class OrdinaryStore(Store):

@@ -16,8 +16,9 @@ from backend.solarium.accounts import account_row, business_row
 from backend.solarium.confirmations import Confirmations
 from backend.solarium.schemas import ConfirmRequest
 from backend.solarium.store import REPLIED, Store
+from tests.bench.bench import API_KEY
+from tests.bench.fill import in_parts
 from tests.bench.solarium_load import (
-    API_KEY,
     BUSINESS_ACCOUNT,
     FIRST_REFERENCE,
     PRICE_SUBUNIT,
@@ -53,9 +54,7 @@ async def fill(database: Database, *, master_key: bytes, devices: int, payments:
 
     await database.write(put_key)
     await database.write(put_accounts)
-    for first in range(0, payments, TOGETHER):
-        numbers = range(first, min(payments, first + TOGETHER))
-        await database.write(lambda connection, numbers=numbers: put_payments(connection, numbers))
+    await in_parts(database, payments, put_payments, together=TOGETHER)
     await database.write(end_orders)
 
 

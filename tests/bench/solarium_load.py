@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from tests.bench.bench import Answer, Turn
+from tests.bench.bench import API_KEY, Answer, Turn
 from tests.bench.http import post
 
-API_KEY = "bench-key"
 FIRST_REFERENCE = 100_000
 BUSINESS_ACCOUNT = "600100"
 PROVIDER_KEY = "ug_mtn_mobilemoney"

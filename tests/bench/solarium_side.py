@@ -15,9 +15,8 @@ from backend.solarium.orders import Partners
 from backend.solarium.routes import make_app
 from backend.solarium.service import NewAccount, Solarium, SolariumConfig
 from backend.solarium.store import Store
-from tests.bench.bench import DEVICES, MASTER_KEY, ORDINARY, SINGLE, Running, serial
+from tests.bench.bench import API_KEY, DEVICES, MASTER_KEY, ORDINARY, SINGLE, Running, serial
 from tests.bench.solarium_load import (
-    API_KEY,
     BUSINESS_ACCOUNT,
     FIRST_REFERENCE,
     PRICE_SUBUNIT,
