@@ -1,9 +1,10 @@
 """The HAL of a device that is a process on a host: unix.py's store and clock, a network, and standard input
 for the keypad.
 
-Each character that comes is a key of the matrix, pressed for HOLD_MS and then released as long, so that it
-goes the way of a finger: scan, debounce, controller. The end of a line is `#`; keys that the layout has not
-are nobody's.
+Each character that comes is a key of the matrix, pressed until the scans have seen it for long enough and
+then released as long, so that it goes the way of a finger: scan, debounce, controller. By scans and not by
+time alone, since a busy host lets a process scan seldom. The end of a line is `#`; keys that the layout has
+not are nobody's.
 """
 
 import os
@@ -14,7 +15,7 @@ from firmware.config import Config, flag, text
 from firmware.hal.device import DeviceHal
 from firmware.hal.net import Network
 from firmware.hal.unix import open_flash, ticks_ms
-from firmware.keypad import DEBOUNCE_MS, LAYOUTS, SCAN_INTERVAL_MS
+from firmware.keypad import DEBOUNCE_MS, LAYOUTS
 from firmware.setup import DEFAULT_LAYOUT, authorities
 from firmware.store import Ring
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from firmware.hal import Store
     from firmware.hal.files import Files
 
-HOLD_MS = DEBOUNCE_MS + 2 * SCAN_INTERVAL_MS
+LONG_ENOUGH = 2  # scans: the clock of the first may have been read before this one's
 MAX_TYPED = 256  # keys that wait
 
 _READ_BYTES = 64
@@ -34,7 +35,17 @@ _os_read = getattr(os, "read", None)  # MicroPython has none, and its standard i
 class ProcessHal(DeviceHal):
     """The HAL; the keypad is standard input until its end."""
 
-    __slots__ = ("_has_ended", "_is_watched", "_keys", "_mask", "_next_ms", "_poller", "_sockets", "_typed")
+    __slots__ = (
+        "_has_ended",
+        "_is_watched",
+        "_keys",
+        "_mask",
+        "_poller",
+        "_seen",
+        "_since_ms",
+        "_sockets",
+        "_typed",
+    )
 
     def __init__(self, store: "Store", network: Network, layout: str, files: "Files | None" = None):
         """`network` waits for standard input too."""
@@ -44,7 +55,8 @@ class ProcessHal(DeviceHal):
         self._keys = LAYOUTS.get(layout, "")
         self._typed = ""
         self._mask = 0
-        self._next_ms = 0
+        self._since_ms = 0
+        self._seen = 0  # scans that have seen the mask for DEBOUNCE_MS
         self._poller = select.poll()
         self._is_watched = False
         self._has_ended = False
@@ -59,8 +71,11 @@ class ProcessHal(DeviceHal):
         """The key that is typed now."""
         self._read()
         now_ms = ticks_ms()
-        if now_ms >= self._next_ms and (self._mask or self._typed):
-            self._next_ms = now_ms + HOLD_MS
+        if self._seen < LONG_ENOUGH:
+            self._seen += now_ms - self._since_ms >= DEBOUNCE_MS
+        elif self._mask or self._typed:
+            self._since_ms = now_ms
+            self._seen = 0
             if self._mask:
                 self._mask = 0
             else:
