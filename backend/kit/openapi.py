@@ -106,6 +106,51 @@ class Operation:
     security: Security | None = None
 
 
+class Teller:
+    """Makes operations of a service that share a key and the shape of a refusal; `handlers` by route.
+
+    A route is its method and path. `refusal` is the body of 400, of 413 where there is a body to send,
+    of 503, of the statuses `always`, and of those that a call adds.
+    """
+
+    def __init__(
+        self, handlers: Mapping[str, Handler], *, security: Security, refusal: Body, always: Sequence[int]
+    ):
+        self._handlers = handlers
+        self._security = security
+        self._refusal = refusal
+        self._always = tuple(always)
+
+    def __call__(
+        self,
+        route: str,
+        summary: str,
+        tag: str,
+        answers: Mapping[int, Answer],
+        *refusals: int,
+        details: str = "",
+        request: Answer = None,
+        query: type[msgspec.Struct] | None = None,
+        values: Mapping[str, str] | None = None,
+    ) -> Operation:
+        """The operation of `route`."""
+        method, _, path = route.partition(" ")
+        refused = (400, *self._always, *refusals, *(() if request is None else (413,)), 503)
+        return Operation(
+            method,
+            path,
+            self._handlers[route],
+            summary,
+            tag=tag,
+            details=details,
+            request=request,
+            query=query,
+            values=values or {},
+            answers={**answers, **dict.fromkeys(refused, self._refusal)},
+            security=self._security,
+        )
+
+
 def documented(*, title: str, about: str | None, operations: Iterable[Operation]) -> list[web.RouteDef]:
     """The routes of `operations`, and those of their document. `about`: the text above them."""
     told = [_limited(each) for each in operations]

@@ -3,13 +3,11 @@
 The examples go on from those of http_reference.py, which make commands 1 and 2.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from msgspec import Struct
-
-from backend.kit.openapi import Answer, Handler, Media, Operation
+from backend.kit.openapi import Handler, Media, Operation, Teller
 from backend.kit.web import JSON
-from backend.m2m.http_reference import COMMANDS, KEY, SERIAL, UNLOCK, refused
+from backend.m2m.http_reference import COMMANDS, KEY, SERIAL, UNLOCK
 from backend.m2m.schemas import (
     BulkAnswer,
     BulkRequest,
@@ -18,6 +16,7 @@ from backend.m2m.schemas import (
     CommandView,
     DeadLetterPage,
     DeadLetterView,
+    Error,
     HistoryPage,
     PageQuery,
     ReportRequest,
@@ -25,42 +24,15 @@ from backend.m2m.schemas import (
 
 LETTERS, HISTORY = "Dead letters", "History"
 ID = "{id:[0-9]{1,18}}"
-Told = Callable[..., Operation]
 
 
 def operations(handlers: Mapping[str, Handler]) -> list[Operation]:
     """The operations; `handlers` by method and path."""
-
-    def told(
-        route: str,
-        summary: str,
-        tag: str,
-        answers: dict[int, Answer],
-        *refusals: int,
-        details: str = "",
-        request: Answer = None,
-        query: type[Struct] | None = None,
-        values: Mapping[str, str] | None = None,
-    ) -> Operation:
-        method, _, path = route.partition(" ")
-        return Operation(
-            method,
-            path,
-            handlers[route],
-            summary,
-            tag=tag,
-            details=details,
-            request=request,
-            query=query,
-            values=values or {},
-            answers=answers | refused(401, 403, *refusals, *(() if request is None else (413,))),
-            security=KEY,
-        )
-
+    told = Teller(handlers, security=KEY, refusal=Error, always=(401, 403))
     return [*_commands(told), *_ends(told), *_letters(told), *_history(told)]
 
 
-def _commands(told: Told) -> list[Operation]:
+def _commands(told: Teller) -> list[Operation]:
     sync = {"identifier": SERIAL, "command": {"name": "sync"}}
     return [
         told(
@@ -90,7 +62,7 @@ def _commands(told: Told) -> list[Operation]:
     ]
 
 
-def _ends(told: Told) -> list[Operation]:
+def _ends(told: Teller) -> list[Operation]:
     return [
         told(
             f"POST /v1/commands/{ID}/retry",
@@ -123,7 +95,7 @@ def _ends(told: Told) -> list[Operation]:
     ]
 
 
-def _letters(told: Told) -> list[Operation]:
+def _letters(told: Teller) -> list[Operation]:
     return [
         told(
             "GET /v1/dead_letters",
@@ -144,7 +116,7 @@ def _letters(told: Told) -> list[Operation]:
     ]
 
 
-def _history(told: Told) -> list[Operation]:
+def _history(told: Teller) -> list[Operation]:
     return [
         told(
             f"GET /v1/devices/{{serial}}/{path}",

@@ -4,11 +4,9 @@ The examples work one after the other, on a service that has account 254543 with
 one in suspense; http_reference.py's example makes payment 2.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from msgspec import Struct
-
-from backend.kit.openapi import Answer, Handler, Media, Operation, api_key
+from backend.kit.openapi import Handler, Media, Operation, Teller, api_key
 from backend.kit.web import JSON
 from backend.solarium.operator_schemas import (
     AccountPage,
@@ -37,8 +35,6 @@ from backend.solarium.operator_schemas import (
     SuspensePage,
 )
 from backend.solarium.schemas import Errors
-
-Told = Callable[..., Operation]
 
 KEY = api_key("API-KEY")
 CSV = "text/csv"
@@ -70,38 +66,11 @@ IMPORTED = "`dry_run=true` checks and writes nothing. If a row is wrong, none is
 
 def operations(handlers: Mapping[str, Handler]) -> list[Operation]:
     """The operations; `handlers` by method and path."""
-
-    def told(
-        route: str,
-        summary: str,
-        tag: str,
-        answers: dict[int, Answer],
-        *refusals: int,
-        details: str = "",
-        request: Answer = None,
-        query: type[Struct] | None = None,
-        values: Mapping[str, str] | None = None,
-    ) -> Operation:
-        method, _, path = route.partition(" ")
-        body = () if request is None else (413,)
-        return Operation(
-            method,
-            path,
-            handlers[route],
-            summary,
-            tag=tag,
-            details=details,
-            request=request,
-            query=query,
-            values=values or {},
-            answers=answers | dict.fromkeys((400, 401, *refusals, *body, 503), Errors),
-            security=KEY,
-        )
-
+    told = Teller(handlers, security=KEY, refusal=Errors, always=(401,))
     return [*_plans(told), *_accounts(told), *_devices(told), *_pairing(told), *_money(told)]
 
 
-def _plans(told: Told) -> list[Operation]:
+def _plans(told: Teller) -> list[Operation]:
     return [
         told(
             "POST /v1/plans",
@@ -115,7 +84,7 @@ def _plans(told: Told) -> list[Operation]:
     ]
 
 
-def _accounts(told: Told) -> list[Operation]:
+def _accounts(told: Teller) -> list[Operation]:
     return [
         told(
             "POST /v1/accounts",
@@ -164,7 +133,7 @@ def _accounts(told: Told) -> list[Operation]:
     ]
 
 
-def _devices(told: Told) -> list[Operation]:
+def _devices(told: Teller) -> list[Operation]:
     return [
         told(
             "POST /v1/devices",
@@ -211,7 +180,7 @@ def _devices(told: Told) -> list[Operation]:
     ]
 
 
-def _pairing(told: Told) -> list[Operation]:
+def _pairing(told: Teller) -> list[Operation]:
     def paired(path: str, summary: str, account_id: str, serial: str) -> Operation:
         return told(
             f"POST /v1/accounts/{{id}}/{path}",
@@ -237,7 +206,7 @@ def _pairing(told: Told) -> list[Operation]:
     ]
 
 
-def _money(told: Told) -> list[Operation]:
+def _money(told: Teller) -> list[Operation]:
     return [
         told(
             "GET /v1/actions",
