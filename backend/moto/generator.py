@@ -1,7 +1,5 @@
 """From a request to digits: the checks in the probed order, then the token of its family. Pure.
 
-Next: walker.py, which makes the digits of an OpenPAYGO token; a Moto token's cost nothing.
-
 Refused carries the documented text. An encoding that does not parse is no error but an empty answer, so
 `digits_of` returns None for it and nothing may be consumed (resolutions 18-20, spec/moto_token.md).
 """
@@ -31,8 +29,10 @@ FIXED_VALUES = {
 }
 DAY_COMMANDS = ("unlock_relative", openpaygo.ADD_TIME)  # what grants `payload` days more
 
-MAX_OPENPAYGO_COUNT = 10_000  # a token a day for 13 years; every count is a hash (walker.py)
-DISTINCT = 32  # numbers back: twice what a device remembers of digits (firmware/counters.py, RECENT)
+MAX_OPENPAYGO_COUNT = 10_000  # a token a day for 13 years; every count is a hash, 2 ms for the last one
+# Numbers back: twice what a device remembers of digits (firmware/counters.py, RECENT); OpenPAYGO's tokens
+# that add time take every second one.
+DISTINCT = {MOTO: 32, OPENPAYGO: 64}
 MAX_ENCODING = 100  # characters; the longest known one has 20
 MAX_INTEGER_DIGITS = 19  # more is over every limit and slow to convert
 
@@ -69,13 +69,11 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
-    """Where an OpenPAYGO token is: the place `count` on the chain of `value`."""
+class Made:
+    """A token that may be given; digits None: its encoding does not parse."""
 
-    secret: bytes = field(repr=False)
-    starting_code: int
-    value: int
-    count: int
+    digits: str | None = field(repr=False)
+    sequence_number: int
 
 
 def check(request: TokenRequest, *, default_family: str, registered: bool) -> Wanted:
@@ -118,31 +116,39 @@ def check(request: TokenRequest, *, default_family: str, registered: bool) -> Wa
     )
 
 
+def stateless(request: TokenRequest) -> Made:
+    """The token of exactly this request; Refused if there is none."""
+    wanted = check(request, default_family=MOTO, registered=False)
+    if wanted.secret is None or wanted.sequence_number is None:
+        raise AssertionError("an unregistered device's request names both")
+    credentials = Credentials(wanted.secret, wanted.starting_code)
+    return Made(digits_of(wanted, wanted.sequence_number, credentials), wanted.sequence_number)
+
+
 def next_sequence_number(wanted: Wanted, last: int, credentials: Credentials) -> int:
     """The number of a device's next token: by one, or for OpenPAYGO by the command's parity.
 
-    A Moto number is passed over if its digits are those of the same command and payload at one of the
-    DISTINCT numbers before: 19 bits of signature repeat once in some 30,000 tokens, and a device takes digits
-    that it accepted lately as spent.
+    A number is passed over if its digits are those of the same command and payload at one of the DISTINCT
+    numbers before: signatures are short, so that this happens once in some 16,000 tokens, and a device takes
+    digits that it accepted lately as spent.
     """
-    if wanted.family == OPENPAYGO:
-        return openpaygo.next_count(last, wanted.command)
-    number = last + 1
+    number = _following(wanted, last)
     while _is_repeated(wanted, number, credentials):
-        number += 1
+        number = _following(wanted, number)
     return number
 
 
+def _following(wanted: Wanted, last: int) -> int:
+    return openpaygo.next_count(last, wanted.command) if wanted.family == OPENPAYGO else last + 1
+
+
 def _is_repeated(wanted: Wanted, number: int, credentials: Credentials) -> bool:
-    command = moto.COMMAND_CODES[wanted.command]
+    first = max(0, number - DISTINCT[wanted.family])
     try:
-        digits = moto.encode(credentials.secret, command, wanted.payload, number)
-        earlier = range(max(0, number - DISTINCT), number)
-        return any(
-            moto.encode(credentials.secret, command, wanted.payload, each) == digits for each in earlier
-        )
-    except TokenError:  # there is no such token; `digits_of` says so
+        *earlier, own = _tokens(wanted, range(first, number + 1), credentials)
+    except Refused:  # there is no such token; `digits_of` says so
         return False
+    return own in earlier
 
 
 def last_after(wanted: Wanted, sequence_number: int) -> int:
@@ -152,27 +158,31 @@ def last_after(wanted: Wanted, sequence_number: int) -> int:
     return sequence_number
 
 
-def digits_of(wanted: Wanted, sequence_number: int, credentials: Credentials) -> str | Walk | None:
-    """The token in the request's encoding, or the walk to it; None if the encoding does not parse.
-
-    Refused if there is no such token.
-    """
-    if wanted.family == OPENPAYGO:
-        return _openpaygo(wanted, sequence_number, credentials)
-    if sequence_number > moto.MAX_SEQUENCE_NUMBER:
-        raise Refused("Sequence number is too large")
-    try:
-        number = moto.encode(
-            credentials.secret, moto.COMMAND_CODES[wanted.command], wanted.payload, sequence_number
-        )
-    except TokenError as error:  # every other argument is checked
-        raise Refused("Payload is too large") from error
+def digits_of(wanted: Wanted, sequence_number: int, credentials: Credentials) -> str | None:
+    """The token in the request's encoding; None if that does not parse. Refused if there is no such token."""
+    number = _tokens(wanted, range(sequence_number, sequence_number + 1), credentials)[0]
+    if wanted.family == OPENPAYGO:  # its digits are fixed: nine of them
+        return openpaygo.format_token(number) if wanted.encoding is None else None
     if wanted.encoding is not None and "\x00" in wanted.encoding:
         return None
     return encodings.render(number, wanted.encoding)
 
 
-def _openpaygo(wanted: Wanted, count: int, credentials: Credentials) -> Walk | None:
+def _tokens(wanted: Wanted, numbers: range, credentials: Credentials) -> list[int]:
+    """What the request would be at each of `numbers`; Refused if the last of them is none."""
+    if wanted.family == OPENPAYGO:
+        return _openpaygo_tokens(wanted, numbers, credentials)
+    if numbers[-1] > moto.MAX_SEQUENCE_NUMBER:
+        raise Refused("Sequence number is too large")
+    command = moto.COMMAND_CODES[wanted.command]
+    try:
+        return [moto.encode(credentials.secret, command, wanted.payload, number) for number in numbers]
+    except TokenError as error:  # every other argument is checked
+        raise Refused("Payload is too large") from error
+
+
+def _openpaygo_tokens(wanted: Wanted, counts: range, credentials: Credentials) -> list[int]:
+    count = counts[-1]
     if count > MAX_OPENPAYGO_COUNT:
         raise Refused(f"Sequence number is too large: at most {MAX_OPENPAYGO_COUNT}")
     adds = wanted.command == openpaygo.ADD_TIME
@@ -180,13 +190,17 @@ def _openpaygo(wanted: Wanted, count: int, credentials: Credentials) -> Walk | N
         raise Refused(f"Sequence number must be {'even' if adds else 'odd'} and at least 1")
     if wanted.payload > openpaygo.MAX_TIME_VALUE:
         raise Refused("Payload is too large")
-    if wanted.encoding is not None:
-        return None  # its digits are fixed: nine of them
     starting_code = credentials.starting_code
     if starting_code is None:
         starting_code = openpaygo.derive_starting_code(credentials.secret)
     value = FIXED_VALUES.get(wanted.command, wanted.payload)
-    return Walk(credentials.secret, starting_code, value, count)
+    chain = openpaygo.Chain(credentials.secret, starting_code, value)
+    chain.step(counts[0])
+    tokens = [chain.token()]
+    for _ in counts[1:]:
+        chain.step()
+        tokens.append(chain.token())
+    return tokens
 
 
 def _command(value: object, family: str) -> str:

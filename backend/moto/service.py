@@ -25,19 +25,19 @@ from backend.moto.generator import (
     DAY_COMMANDS,
     OPENPAYGO,
     Credentials,
+    Made,
     Refused,
-    Walk,
     Wanted,
     check,
     digits_of,
     last_after,
     next_sequence_number,
+    stateless,
 )
 from backend.moto.ownership import GIVEN, STATEFUL, STATELESS, UNENCODED, Attempt, Caller
 from backend.moto.registry import DeviceNotFound, Registry, is_name
 from backend.moto.schemas import TokenAnswer, TokenRequest
 from backend.moto.store import DeviceRow, Store, TokenRow
-from backend.moto.walker import Walker
 from protocols.tokens import openpaygo
 
 
@@ -81,15 +81,7 @@ class _Stateful:
     invalid: BackendError | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """A token that may be given; digits None: its encoding does not parse."""
-
-    digits: str | Walk | None = field(repr=False)
-    sequence_number: int
-
-
-_Answer = _Made | BackendError
+_Answer = Made | BackendError
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +109,6 @@ class MotoService:
         self._asked: WriteBatch[_Asked, BackendError | None] = WriteBatch(
             database, self._ask, max_batch=config.max_batch, overlapping=True
         )
-        self._walker = Walker()
         self.keys: ApiKeys = self._store.keys
         self.registry = Registry(store=self._store, database=database, clock=clock, vault=self._vault)
 
@@ -162,24 +153,18 @@ class MotoService:
     ) -> TokenAnswer | None:
         """The token of exactly this request; None: its encoding does not parse.
 
-        Raises Forbidden (a registered device of none of `markets`, or stolen, or lost), Refused, or
-        TooManyRequests (see Walker).
+        Raises Forbidden (a registered device of none of `markets`, or stolen, or lost) or Refused.
         """
-        made = self._made_stateless(request)
+        made: _Answer
+        try:
+            made = stateless(request)
+        except Refused as refused:
+            made = refused
         caller = Caller(client, markets, route)
         refusal = await self._asked.submit(_Asked(caller, request, made, ownership.noted(request.device)))
         if refusal is not None:
             raise refusal
-        if isinstance(made, BackendError):
-            raise made
-        return await self._answered(made)
-
-    async def make_stateless(self, request: TokenRequest) -> TokenAnswer | None:
-        """The token of exactly this request, whoever asks; None, Refused and TooManyRequests as above."""
-        made = self._made_stateless(request)
-        if isinstance(made, BackendError):
-            raise made
-        return await self._answered(made)
+        return _answered(made)
 
     async def generate(
         self, request: TokenRequest, *, client: str, markets: tuple[str, ...] = ()
@@ -199,17 +184,7 @@ class MotoService:
         named = reference if isinstance(reference, str) and invalid is None else None
         caller = Caller(client, markets, STATEFUL)
         answer = await self._batch.submit(_Stateful(caller, request, serial, named, invalid))
-        if isinstance(answer, BackendError):
-            raise answer
-        return await self._answered(answer)
-
-    async def _answered(self, made: "_Made") -> TokenAnswer | None:
-        """The answer, its digits made outside every transaction."""
-        digits = made.digits
-        if digits is None:
-            return None
-        text = await self._walker.digits(digits) if isinstance(digits, Walk) else digits
-        return TokenAnswer("ok", text, made.sequence_number)
+        return _answered(answer)
 
     async def order(
         self,
@@ -255,19 +230,6 @@ class MotoService:
             )
 
         return await self._database.read(read)
-
-    def _made_stateless(self, request: TokenRequest) -> "_Answer":
-        try:
-            wanted = check(request, default_family="moto", registered=False)
-            if wanted.secret is None or wanted.sequence_number is None:
-                raise AssertionError("an unregistered device's request names both")
-            credentials = Credentials(wanted.secret, wanted.starting_code)
-            digits = digits_of(wanted, wanted.sequence_number, credentials)
-            if isinstance(digits, Walk):
-                self._walker.check_room()
-        except BackendError as error:
-            return error
-        return _Made(digits, wanted.sequence_number)
 
     def _ask(self, connection: Connection, asked: Sequence[_Asked]) -> list[BackendError | None]:
         """Why the stateless requests are refused, if they are; each is noted."""
@@ -325,7 +287,7 @@ class MotoService:
         for (caller, request), answer in zip(asked, answers, strict=True):
             number: int | None = None
             outcome: BackendError | str
-            if isinstance(answer, _Made):
+            if isinstance(answer, Made):
                 number = answer.sequence_number
                 outcome = UNENCODED if answer.digits is None else GIVEN
             else:
@@ -333,7 +295,7 @@ class MotoService:
             rows.append(ownership.attempt(caller, request, outcome=outcome, number=number, at_ms=now_ms))
         self._store.note(connection, rows)
 
-    def _number(self, request: _Stateful, device: DeviceRow, last: int) -> tuple[_Made, TokenRow | None, int]:
+    def _number(self, request: _Stateful, device: DeviceRow, last: int) -> tuple[Made, TokenRow | None, int]:
         """Answer, row to write and the device's last number; no row if the encoding does not parse."""
         wanted = check(request.request, default_family=device.family, registered=True)
         credentials = self._fitting(device, wanted)
@@ -344,7 +306,7 @@ class MotoService:
             raise Refused("Sequence number already used")
         digits = digits_of(wanted, number, credentials)
         if digits is None:
-            return _Made(None, number), None, last
+            return Made(None, number), None, last
         row = TokenRow(
             client=request.caller.client,
             reference=request.reference,
@@ -356,13 +318,13 @@ class MotoService:
             encoding=wanted.encoding,
             created_at_ms=self._clock.now_ms(),
         )
-        return _Made(digits, number), row, last_after(wanted, number)
+        return Made(digits, number), row, last_after(wanted, number)
 
-    def _again(self, connection: Connection, devices: dict[str, DeviceRow], row: TokenRow) -> _Made:
+    def _again(self, connection: Connection, devices: dict[str, DeviceRow], row: TokenRow) -> Made:
         """The answer that was given when `row` was written."""
         device = devices.get(row.serial) or self._store.lock_devices(connection, [row.serial])[row.serial]
         wanted = Wanted(row.family, row.command, row.payload, row.sequence_number, None, None, row.encoding)
-        return _Made(
+        return Made(
             digits_of(wanted, row.sequence_number, self._fitting(device, wanted)), row.sequence_number
         )
 
@@ -386,6 +348,12 @@ def _owned(request: _Stateful, device: DeviceRow | None, *, again: bool) -> Devi
     if refusal is not None:
         raise refusal
     return device
+
+
+def _answered(answer: _Answer) -> TokenAnswer | None:
+    if isinstance(answer, BackendError):
+        raise answer
+    return None if answer.digits is None else TokenAnswer("ok", answer.digits, answer.sequence_number)
 
 
 async def _plain(answering: Awaitable[TokenAnswer | None]) -> Token:

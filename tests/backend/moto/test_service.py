@@ -17,17 +17,15 @@ from backend.kit.errors import (
     Conflict,
     Forbidden,
     NotFound,
-    TooManyRequests,
     Unavailable,
     Unprocessable,
 )
 from backend.kit.http import AiohttpClient
 from backend.moto.client import MotoClient
-from backend.moto.generator import MAX_OPENPAYGO_COUNT, Refused, Walk
+from backend.moto.generator import MAX_OPENPAYGO_COUNT, Refused, stateless
 from backend.moto.routes import render
 from backend.moto.schemas import TokenRequest
 from backend.moto.service import MotoConfig, MotoService
-from backend.moto.walker import MAX_WAITING, SLICE, Walker
 from protocols.tokens import moto, openpaygo
 from simulator.clock import ManualClock, SeededEntropy
 
@@ -139,13 +137,6 @@ async def test_unavailable_is_a_page() -> None:
     assert (page.status, page.content_type) == (503, "text/html")
 
 
-def stateless() -> MotoService:
-    """Stateless generation uses nothing else of the instance."""
-    service = MotoService.__new__(MotoService)
-    service._walker = Walker()
-    return service
-
-
 @given(
     command=st.sampled_from(sorted(moto.COMMAND_CODES)),
     payload=st.integers(0, 29_000),
@@ -155,11 +146,9 @@ def stateless() -> MotoService:
 def test_a_stateless_token_says_what_was_asked(
     command: str, payload: int, number: int, secret: bytes
 ) -> None:
-    service = stateless()
-    request = TokenRequest("d", command, str(payload), number, secret.hex())
-    answer = asyncio.run(service.make_stateless(request))
-    assert answer is not None
-    code, said, signature = moto.split(int(answer.token))
+    digits = stateless(TokenRequest("d", command, str(payload), number, secret.hex())).digits
+    assert digits is not None
+    code, said, signature = moto.split(int(digits))
     assert (code, said) == (moto.COMMAND_CODES[command], payload)
     assert signature == moto.signature(secret, code, payload, number)
 
@@ -173,42 +162,24 @@ JSON = st.recursive(
 
 @given(st.lists(JSON, min_size=8, max_size=8), st.booleans())
 def test_any_json_is_a_token_or_a_status(values: list[object], by_family: bool) -> None:
-    service = stateless()
     family = "openpaygo" if by_family else None
     request = TokenRequest(*values[:6], family=values[6] if family is None else family)
     try:
-        answer = asyncio.run(service.make_stateless(request))
+        digits = stateless(request).digits
     except Refused:
         return
-    assert answer is None or answer.status == "ok"
+    assert digits is None or digits.isdigit()
 
 
-PLACE = st.tuples(st.integers(0, 3), st.integers(1, 3 * SLICE))
-
-
-@given(places=st.lists(PLACE, min_size=1, max_size=8))
-def test_walks_from_kept_places_end_where_a_whole_walk_does(places: list[tuple[int, int]]) -> None:
-    walker, secret = Walker(), bytes(range(16))
-    for value, count in places:
-        whole = openpaygo.format_token(openpaygo.encode(secret, 123_456_789, count, value))
-        assert asyncio.run(walker.digits(Walk(secret, 123_456_789, value, count))) == whole
-
-
-async def test_a_long_walk_lets_the_others_go_on() -> None:
-    walker, turns = Walker(), 0
-    walk = asyncio.ensure_future(walker.digits(Walk(bytes(16), 0, 1, MAX_OPENPAYGO_COUNT)))
-    while not walk.done():
-        await asyncio.sleep(0)
-        turns += 1
-    assert turns >= MAX_OPENPAYGO_COUNT // SLICE
-
-
-async def test_too_many_walks_at_once_are_refused() -> None:
-    service = stateless()
-    request = TokenRequest("d", "add_time", 1, 500, "00" * 16, family="openpaygo")
-    asked = [service.make_stateless(request) for _ in range(MAX_WAITING + 3)]
-    outcomes = await asyncio.gather(*asked, return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes].count(TooManyRequests) == 3
+@given(count=st.integers(1, MAX_OPENPAYGO_COUNT), value=st.integers(0, openpaygo.MAX_TIME_VALUE))
+def test_a_stateless_openpaygo_token_is_that_of_its_count(count: int, value: int) -> None:
+    secret = bytes(range(16))
+    command = openpaygo.SET_TIME if count % 2 else openpaygo.ADD_TIME
+    made = stateless(
+        TokenRequest("d", command, value, count, secret.hex(), family="openpaygo", starting_code=123_456_789)
+    )
+    number = openpaygo.encode(secret, 123_456_789, count, value)
+    assert made.digits == openpaygo.format_token(number)
 
 
 async def test_a_key_is_for_its_markets(service: MotoService, http: TestClient) -> None:
@@ -238,3 +209,20 @@ async def test_a_number_whose_digits_were_given_lately_is_passed_over(service: M
     assert int(token.digits) not in {found for found, at in seen.items() if number - at <= 32}
     other = await service.order(device="M/2", command="unlock_relative", payload=4, reference="second")
     assert other.sequence_number == number + 2
+
+
+async def test_an_openpaygo_count_whose_digits_were_given_lately_is_passed_over(service: MotoService) -> None:
+    secret, starting_code, days = bytes(range(16)), 7_919, 30
+    earlier, repeated = (openpaygo.encode(secret, starting_code, count, days) for count in (3_986, 4_048))
+    assert earlier == repeated
+    await service.register(
+        serial="O/2",
+        secret_hex=secret.hex(),
+        family="openpaygo",
+        market="UG",
+        starting_code=starting_code,
+        last_sequence=4_046,
+    )
+    token = await service.order(device="O/2", command="unlock_relative", payload=days, reference="first")
+    assert token.sequence_number == 4_050
+    assert int(token.digits) == openpaygo.encode(secret, starting_code, 4_050, days) != repeated
