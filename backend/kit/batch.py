@@ -11,7 +11,8 @@ from typing import Generic, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection
 
-from backend.kit.database import Database, Work
+from backend.kit.commits import Work
+from backend.kit.database import Database
 from backend.kit.errors import InternalError, Unavailable
 
 Request = TypeVar("Request")

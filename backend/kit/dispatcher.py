@@ -13,7 +13,8 @@ import structlog
 from sqlalchemy import Connection
 
 from backend.kit.batch import WriteBatch
-from backend.kit.database import Database, Kinds
+from backend.kit.commits import Kinds
+from backend.kit.database import Database
 from backend.kit.errors import BackendError, Unavailable
 from backend.kit.outbox import Dead, Done, Handler, Leased, Outbox, Outcome, Policy, Retry, Settler
 from backend.kit.runtime import Clock

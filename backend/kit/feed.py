@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from backend.kit.database import Database, Kinds
+from backend.kit.commits import Kinds
+from backend.kit.database import Database
 from backend.kit.outbox import Leased, Outbox
 from backend.kit.runtime import Clock
 

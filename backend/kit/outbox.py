@@ -37,7 +37,7 @@ from sqlalchemy import (
 )
 from tenacity.wait import wait_base
 
-from backend.kit.database import OutboxSignal
+from backend.kit.commits import OutboxSignal
 from backend.kit.rows import Given, RowsStatement, id_column
 from backend.kit.rows import Statement as RowsText
 

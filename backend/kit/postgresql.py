@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, event, exc, make_url, pool, text
 from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from backend.kit.database import Kinds, OutboxSignal, Work
+from backend.kit.commits import Kinds, OutboxSignal, Work
 from backend.kit.errors import Unavailable
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Column, Connection, MetaData, Table, Text, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from backend.kit.database import Database, DatabaseUrlError, OutboxSignal, open_database
+from backend.kit.commits import OutboxSignal
+from backend.kit.database import Database, DatabaseUrlError, open_database
 from backend.kit.errors import Unavailable
 
 metadata = MetaData()

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from backend.kit.database import Database, Work
+from backend.kit.commits import Work
+from backend.kit.database import Database
 from backend.kit.errors import Conflict, Unavailable
 from backend.solarium.imports import MAX_ERRORS
 from backend.solarium.operator_routes import MAX_FILE

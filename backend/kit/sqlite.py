@@ -1,0 +1,141 @@
+"""SQLite as a Database: a file for each service, and one process at it.
+
+write   BEGIN IMMEDIATE on the one writer thread; WAL, synchronous=FULL: committed is on the disk
+read    BEGIN on a reader's thread: all statements of one `work` see one snapshot
+inline  both on the caller's thread: deterministic, for a world in virtual time
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from backend.kit.commits import Kinds, OutboxSignal, Work
+from backend.kit.errors import Unavailable
+
+T = TypeVar("T")
+
+READERS = 2  # SQLite reads are short; more threads only fight over the interpreter lock
+BUSY_MS = 10_000  # an `alembic` or `sqlite3` shell beside us may hold the lock for a moment
+SQLITE_AWAY = frozenset(
+    (
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR),
+        *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY),
+    )
+)
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"busy_timeout={BUSY_MS}",
+    # KiB a connection. 16 MiB carry a batch as well as 64 do, and `payg up` has some fifty connections: what
+    # they may hold bounds its memory. The operating system keeps the rest of a file.
+    "cache_size=-16384",
+    "wal_autocheckpoint=8000",  # pages, 32 MiB: what one batch after another changes again is moved once
+)
+
+
+class SqliteDatabase(OutboxSignal):
+    """See the module. The file is created if it is missing."""
+
+    one_writer = True
+
+    def __init__(self, path: Path, *, inline: bool = False):
+        super().__init__()
+        url = f"sqlite:///{path}"
+        self._write_engine = _sqlite_engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
+        self._read_engine = _sqlite_engine(url, begin="BEGIN", pool_size=READERS)
+        self._writer = None if inline else ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-write")
+        self._readers = (
+            None if inline else ThreadPoolExecutor(READERS, thread_name_prefix=f"{path.stem}-read")
+        )
+
+    async def write(self, work: Work[T]) -> T:
+        """See `Database.write`."""
+        if self._writer is None:
+            result, kinds = self._transact(work)
+            self.committed(kinds)
+            return result
+        future = asyncio.get_running_loop().run_in_executor(self._writer, self._transact, work)
+        return await self.told(future)
+
+    async def read(self, work: Work[T]) -> T:
+        """See `Database.read`."""
+
+        def run() -> T:
+            with _away_is_unavailable(), self._read_engine.connect() as connection:
+                return work(connection)
+
+        if self._readers is None:
+            return run()
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._readers, run))
+
+    async def alter(self, work: Work[T]) -> T:
+        """See `Database.alter`."""
+        return await self.write(work)
+
+    def is_alone(self, _: Connection, /) -> bool:
+        """See `Database.is_alone`: a second process is refused by the folder's lock (data_dir.py)."""
+        return True
+
+    async def close(self) -> None:
+        """See `Database.close`."""
+        for pool in (self._writer, self._readers):
+            if pool is not None:
+                await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
+        self._write_engine.dispose()
+        self._read_engine.dispose()
+
+    def _transact(self, work: Work[T]) -> tuple[T, Kinds]:
+        with _away_is_unavailable(), self._write_engine.begin() as connection:
+            return self.marking(connection, work)
+
+
+@contextmanager
+def _away_is_unavailable() -> Generator[None]:
+    try:
+        yield
+    except exc.SQLAlchemyError as error:
+        if not _is_away(error):
+            raise
+        structlog.get_logger().warning("database.away", error=type(getattr(error, "orig", error)).__name__)
+        raise Unavailable("the database is busy or away; try again", retry_after_s=1) from error
+
+
+def _is_away(error: exc.SQLAlchemyError) -> bool:
+    """Whether it is the database that fails, and not what it was asked."""
+    code: int = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF in SQLITE_AWAY or isinstance(error, exc.TimeoutError)  # the upper bits say more
+
+
+def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        hide_parameters=True,
+        connect_args={"check_same_thread": False},
+        insertmanyvalues_page_size=500,
+    )
+
+    def on_connect(connection: DBAPIConnection, _record: object) -> None:
+        # The driver's own implicit BEGIN would be deferred; ours is explicit (on_begin).
+        setattr(connection, "isolation_level", None)  # noqa: B010 - a driver attribute that the protocol class lacks
+        cursor = connection.cursor()
+        for pragma in PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return engine
