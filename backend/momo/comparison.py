@@ -3,7 +3,8 @@
 matched           the provider and we have it, with one amount
 amount_differs    both have it, with two: an operator decides
 unsettled         the provider has it, by our reference; here it waits, or failed
-missing_here      the provider has it, we never heard of it
+missing_here      the provider has it, we never heard of it; or it names a payment that was paid by another
+                  transaction: paid twice, or one payment under two names, an operator finds out
 not_on_statement  it was paid, as we were told; the provider does not say so
 not_booked        it was paid; billing's ledger does not have it
 booked_differs    billing booked another amount than was paid
@@ -24,6 +25,10 @@ from backend.momo.store import PaymentRow
 MAYBE_CUT = (
     "the provider cuts references at this length: it may be the beginning of another account's; "
     "find out who was meant"
+)
+NAMED_OTHERWISE = (
+    "it names a payment of ours that was paid by {}: find out whether the customer paid twice, "
+    "or the provider names one payment in two ways"
 )
 
 
@@ -55,7 +60,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Our side. `by_tx`: payments by the provider's transaction; `waiting`: unpaid ones by our reference.
+    """Our side. `by_tx`: payments by the provider's transaction; `named`: by our reference or the handle.
 
     paid: of the time, to be looked for in billing's ledger; expected: ids of those that the provider must
     name. booked: billing's, by transaction; None: nobody asked. booked_in_time: billing's, of the time.
@@ -63,7 +68,7 @@ class Books:
     """
 
     by_tx: Mapping[str, PaymentRow]
-    waiting: Mapping[str, PaymentRow]
+    named: Mapping[str, PaymentRow]
     paid: Sequence[PaymentRow]
     expected: Collection[str]
     booked: Mapping[str, Booked] | None
@@ -115,10 +120,9 @@ def ours(payment: PaymentRow) -> Difference:
 def _line(line: StatementLine, books: Books) -> Found | None:
     payment = books.by_tx.get(line.provider_tx)
     if payment is None:
-        known = books.waiting.get(line.provider_ref)
-        return Found(
-            Kind.MISSING_HERE if known is None else Kind.UNSETTLED, _of_line(line, known, books), line
-        )
+        known = books.named.get(line.provider_ref)
+        waits = known is not None and known.state not in PAID
+        return Found(Kind.UNSETTLED if waits else Kind.MISSING_HERE, _of_line(line, known, books), line)
     return None if _agree(line, payment) else Found(Kind.AMOUNT_DIFFERS, _of_line(line, payment, books), line)
 
 
@@ -158,5 +162,13 @@ def _of_line(line: StatementLine, payment: PaymentRow | None, books: Books) -> D
         payment_id=None if payment is None else payment.id,
         state=None if payment is None else payment.state.value,
         our_amount_subunit=None if payment is None else payment.paid_subunit or payment.amount_subunit,
-        open_because=MAYBE_CUT if payment is None and books.cut_at == len(line.reference) else None,
+        open_because=_open_because(line, payment, books),
     )
+
+
+def _open_because(line: StatementLine, payment: PaymentRow | None, books: Books) -> str | None:
+    if payment is None:
+        return MAYBE_CUT if books.cut_at == len(line.reference) else None
+    if payment.state in PAID and payment.provider_tx != line.provider_tx:
+        return NAMED_OTHERWISE.format(payment.provider_tx)
+    return None

@@ -9,7 +9,8 @@
 
 What `settle` makes good: an unsettled payment is paid, a missing one is taken in as if its notice had come
 (where the statement says for which account), and of what billing lacks it is told once more. Each is booked
-once, by the provider's transaction id, however often a run is made.
+once, by the provider's transaction id, however often a run is made. What an operator has closed, he has dealt
+with: it is left alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,7 @@ from backend.momo.ports import (
     Statements,
     Succeeded,
 )
-from backend.momo.reconciliation_store import Claim, DifferenceRow, Seen
+from backend.momo.reconciliation_store import Claim, DifferenceRow, Noted, Seen
 from backend.momo.schemas import Difference, ReconciliationReport
 from backend.momo.stated import Asking, Lines, Stated
 from backend.momo.states import PAID
@@ -164,8 +165,10 @@ class Reconciliation:
         lines = {**earlier, **stated.lines}
         books = await self._gathered(span, stated, lines, opened)
         found = compare(lines, stated.around, books)
-        new, resolved = await self._noted(span.provider_key, found, opened)
-        settled = await self._settled(span.provider_key, found) if settle else []
+        noted, resolved = await self._noted(span.provider_key, found, opened)
+        new = noted.new
+        left = [each for each in found if (str(each.kind), each.subject) not in noted.closed]
+        settled = await self._settled(span.provider_key, left) if settle else []
         if settled:
             resolved += await self._judged_again(span.provider_key, lines)
         self._tell(span.provider_key, found, new, settled)
@@ -199,7 +202,7 @@ class Reconciliation:
         self, span: Span, stated: Stated, lines: Lines, opened: Sequence[DifferenceRow]
     ) -> Books:
         key = span.provider_key
-        by_tx, waiting = await self._payments(key, lines)
+        by_tx, named = await self._payments(key, lines)
         made = await self._database.read(
             lambda c: self._store.made_between(c, key, span.first_ms, span.last_ms)
         )
@@ -214,7 +217,7 @@ class Reconciliation:
         known, _ = await self._payments(key, dict.fromkeys(strangers))
         return Books(
             by_tx={**known, **by_tx},
-            waiting=waiting,
+            named=named,
             paid=list(paid.values()),
             expected=expected - stated.unasked,
             booked=booked,
@@ -225,13 +228,13 @@ class Reconciliation:
     async def _payments(
         self, provider_key: str, lines: Mapping[str, StatementLine | None]
     ) -> tuple[dict[str, PaymentRow], dict[str, PaymentRow]]:
-        """Ours by the provider's transactions, and unpaid ones by the names that lines give."""
+        """Ours by the provider's transactions, and by the names that lines give."""
         names = sorted({line.provider_ref for line in lines.values() if line and line.provider_ref})
         by_tx = await self._database.read(
             lambda c: self._store.by_transactions(c, provider_key, sorted(lines))
         )
-        waiting = await self._database.read(lambda c: self._store.unpaid_named(c, provider_key, names))
-        return by_tx, waiting
+        named = await self._database.read(lambda c: self._store.named(c, provider_key, names))
+        return by_tx, named
 
     async def _still_looked_for(self, opened: Sequence[DifferenceRow]) -> list[PaymentRow]:
         """Payments that an earlier run did not find on its statement, or in billing's ledger."""
@@ -264,14 +267,14 @@ class Reconciliation:
 
     async def _noted(
         self, provider_key: str, found: Sequence[Found], opened: Sequence[DifferenceRow]
-    ) -> tuple[set[tuple[str, str]], int]:
-        """Write what was found: what of it is new, and how many of the open ones are no more."""
+    ) -> tuple[Noted, int]:
+        """Write what was found: what of it is new or closed, and how many of the open ones are no more."""
         seen = [_seen(each) for each in found]
         subjects = {(str(each.kind), each.subject) for each in seen}
         gone = [row.id for row in opened if (row.kind, row.subject) not in subjects]
         now_ms = self._clock.now_ms()
 
-        def note(connection: Connection) -> set[tuple[str, str]]:
+        def note(connection: Connection) -> Noted:
             self._books.resolve(connection, gone, now_ms)
             return self._books.note(connection, provider_key, seen, now_ms)
 
@@ -283,8 +286,8 @@ class Reconciliation:
         What differs still, be it in another way, stays open: the next run sees it by its line.
         """
         opened = await self._database.read(lambda c: self._books.open_differences(c, provider_key))
-        by_tx, waiting = await self._payments(provider_key, lines)
-        left = compare(lines, (), Books(by_tx, waiting, (), (), None, ()))
+        by_tx, named = await self._payments(provider_key, lines)
+        left = compare(lines, (), Books(by_tx, named, (), (), None, ()))
         subjects = {each.subject for each in left}
         kinds = (Kind.UNSETTLED, Kind.MISSING_HERE)
         gone = [row.id for row in opened if row.kind in kinds and row.subject not in subjects]

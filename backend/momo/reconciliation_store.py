@@ -95,6 +95,14 @@ class Seen:
     line: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Of what a run has found: what is new, or was resolved and is back; and what an operator has closed."""
+
+    new: set[Subject]
+    closed: set[Subject]
+
+
 class ReconciliationStore:
     """Its tables, in the MetaData of momo."""
 
@@ -214,10 +222,8 @@ class ReconciliationStore:
         rows = connection.execute(statement.order_by(table.c.id.desc()).limit(limit)).mappings()
         return [_difference(row) for row in rows]
 
-    def note(
-        self, connection: Connection, provider_key: str, seen: Sequence[Seen], now_ms: int
-    ) -> set[Subject]:
-        """Write what a run has found; those of it that are new, or were resolved and are back."""
+    def note(self, connection: Connection, provider_key: str, seen: Sequence[Seen], now_ms: int) -> Noted:
+        """Write what a run has found."""
         states = self._states(connection, provider_key, seen)
         rows = [
             {
@@ -236,7 +242,10 @@ class ReconciliationStore:
         if rows:
             self._put(connection, rows)
         subjects = {(each.kind, each.subject) for each in seen}
-        return {subject for subject in subjects if states.get(subject) in (None, RESOLVED)}
+        return Noted(
+            new={subject for subject in subjects if states.get(subject) in (None, RESOLVED)},
+            closed={subject for subject in subjects if states.get(subject) == CLOSED},
+        )
 
     def resolve(self, connection: Connection, ids: Collection[int], now_ms: int) -> None:
         """Open differences that are no more."""

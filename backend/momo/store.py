@@ -28,7 +28,7 @@ from backend.kit.keys import ApiKeys
 from backend.kit.outbox import DEAD, Outbox
 from backend.kit.rows import id_column, insert_new
 from backend.momo.reconciliation_store import ReconciliationStore
-from backend.momo.states import PAID, SETTLED, State
+from backend.momo.states import SETTLED, State
 
 MAX_CALLBACKS = 100  # raw callbacks kept of one payment; a provider sends one or two
 
@@ -180,17 +180,14 @@ class Store:
             found.update({str(row.provider_tx): row for row in rows})
         return found
 
-    def unpaid_named(
-        self, connection: Connection, provider_key: str, names: Sequence[str]
-    ) -> dict[str, PaymentRow]:
-        """Payments that nobody said were paid, by the name of theirs that stands in `names`."""
+    def named(self, connection: Connection, provider_key: str, names: Sequence[str]) -> dict[str, PaymentRow]:
+        """Payments by the name of theirs, our reference or the provider's handle, that stands in `names`."""
         table = self.payments
         found: dict[str, PaymentRow] = {}
         for start in range(0, len(names), MAX_NAMES):
             some = names[start : start + MAX_NAMES]
             statement = select(table).where(
                 table.c.provider_key == provider_key,
-                table.c.state.not_in(sorted(PAID)),
                 or_(table.c.provider_ref.in_(some), table.c.handle.in_(some)),
             )
             for row in map(_payment, connection.execute(statement).mappings()):

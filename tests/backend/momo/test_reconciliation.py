@@ -159,3 +159,35 @@ async def test_many_lines(momo, provider):
     run = momo.reconciliation.run
     report = await run(Span("ke_equity_eazzypay", 0, 2**60), lines=lines, settle=False)
     assert (report.matched, len(report.missing_here)) == (1, 1199)
+
+
+WHOLE = {"reference": "254543", "business_account": "247247", "sender": "254763000111"}
+
+
+async def test_a_line_that_names_a_payment_of_another_transaction_is_not_booked_again(
+    client, momo, provider, billing
+):
+    """The provider's statement has its own id of a push, which its callback named by the network's."""
+    row = await paid(momo, provider, "k1", Succeeded("TELCO1", 500_00, "KES"))
+    lines = [line("BANK1", provider_ref=row.handle, **WHOLE)]
+    for _ in range(2):
+        report = await reconcile(client, lines=lines, settle=True)
+        assert report["settled"] == []
+        (each,) = report["missing_here"]
+        assert (each["provider_tx"], each["payment_id"]) == ("BANK1", row.id)
+        assert "TELCO1" in each["open_because"]
+    assert [tx for tx, _ in billing.booked] == ["TELCO1"]
+
+
+async def test_what_an_operator_closed_is_not_settled(client, momo, billing):
+    waiting = await asked_for(momo, "k1")
+    lines = [line("TX1", **WHOLE), line("TX2", provider_ref=waiting.handle)]
+    await reconcile(client, lines=lines)
+    answer = await client.get("/reconciliation/differences?state=open", headers=KEY)
+    for each in (await answer.json())["differences"]:
+        path = f"/reconciliation/differences/{each['id']}/close"
+        closed = await client.post(path, json={"reason": "paid back at the till"}, headers=KEY)
+        assert closed.status == 200, await closed.text()
+    report = await reconcile(client, lines=lines, settle=True)
+    assert report["settled"] == []
+    assert not billing.confirmed
