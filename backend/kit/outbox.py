@@ -19,6 +19,7 @@ import tenacity
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Index,
     Integer,
@@ -62,7 +63,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A row in our hands; `attempt` counts from 1."""
+    """A row in our hands until `until_ms`; `attempt` counts from 1."""
 
     id: int
     kind: str
@@ -70,6 +71,7 @@ class Leased:
     payload: dict[str, object]
     attempt: int
     created_at_ms: int
+    until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,7 @@ class Outbox:
                 table.c.payload,
                 table.c.attempts,
                 table.c.created_at_ms,
+                table.c.due_at_ms,
             )
         )
         rows = connection.execute(statement).all()
@@ -237,6 +240,7 @@ class Outbox:
                 payload=msgspec.json.decode(cast(str, row[3]), type=dict[str, object]),
                 attempt=cast(int, row[4]),
                 created_at_ms=cast(int, row[5]),
+                until_ms=cast(int, row[6]),
             )
             for row in sorted(rows, key=lambda row: cast(int, row[0]))
         ]
@@ -261,22 +265,11 @@ class Outbox:
 
     def ours(self, connection: Connection, rows: Sequence[Leased]) -> set[int]:
         """The ids of those rows that nobody cancelled, and nobody leased after us."""
-        table = self.table
-        statement = select(table.c.id, table.c.attempts).where(
-            table.c.id.in_([row.id for row in rows]), table.c.state == WAITING
-        )
-        attempts = {cast(int, row[0]): cast(int, row[1]) for row in connection.execute(statement)}
-        return {row.id for row in rows if attempts.get(row.id) == row.attempt}
+        return set(connection.execute(select(self.table.c.id).where(*self._are_held(rows))).scalars())
 
     def left(self, connection: Connection, rows: Sequence[Leased]) -> None:
         """Remove rows that left, if they are still ours."""
-        held = tuple_(self.table.c.id, self.table.c.attempts)
-        connection.execute(
-            delete(self.table).where(
-                self.table.c.id.in_([row.id for row in rows]),  # SQLite finds no index for the pair
-                held.in_([(row.id, row.attempt) for row in rows]),
-            )
-        )
+        connection.execute(delete(self.table).where(*self._are_held(rows)))
 
     def again(
         self, connection: Connection, leased: Leased, error: str, due_at_ms: int, *, free: bool
@@ -333,4 +326,18 @@ class Outbox:
         connection.execute(statement.values(due_at_ms=now_ms))
 
     def _held(self, leased: Leased) -> Update:
-        return update(self.table).where(self.table.c.id == leased.id, self.table.c.attempts == leased.attempt)
+        return update(self.table).where(*self._are_held([leased]))
+
+    def _are_held(self, rows: Sequence[Leased]) -> tuple[ColumnElement[bool], ...]:
+        """The rows that are leased as when we leased them.
+
+        The attempt alone does not say so: a free retry takes its own off. The end of a lease alone neither: a
+        clock may be set back.
+        """
+        table = self.table
+        lease = tuple_(table.c.id, table.c.attempts, table.c.due_at_ms)
+        return (
+            table.c.id.in_([row.id for row in rows]),  # SQLite finds no index for the three
+            table.c.state == WAITING,
+            lease.in_([(row.id, row.attempt, row.until_ms) for row in rows]),
+        )

@@ -69,8 +69,29 @@ async def test_only_the_holder_gives_back_and_buries(box: Box) -> None:
 
     await box.database.write(lambda c: write(c, late))
     assert await box.rows() == [("a", "waiting", 2)]
-    await box.database.write(lambda c: write(c, holder))
+    await box.database.write(lambda c: box.outbox.left(c, [holder]))
     assert await box.rows() == []
+
+
+async def test_a_poll_given_back_is_not_of_who_held_it_before(box: Box) -> None:
+    """A free retry takes its attempt off, so that the count alone is that of a holder who is long late."""
+    await box.put(out("a"))
+    (late,) = await box.lease()
+    box.clock.advance(LEASE_MS / 1000)
+    (holder,) = await box.lease()
+    later_ms = box.clock.now_ms() + 60_000
+    await box.database.write(lambda c: box.outbox.again(c, holder, "", later_ms, free=True))
+
+    def write(connection: Connection) -> set[int]:
+        ours = box.outbox.ours(connection, [late])
+        box.outbox.again(connection, late, "", 0, free=False)
+        box.outbox.bury(connection, late, "dead")
+        box.outbox.left(connection, [late])
+        return ours
+
+    assert await box.database.write(write) == set()
+    assert await box.rows() == [("a", "waiting", 1)]
+    assert await box.database.read(lambda c: box.outbox.next_due_ms(c, ["k"])) == later_ms
 
 
 async def test_a_put_brings_a_dead_row_to_life_again(box: Box) -> None:

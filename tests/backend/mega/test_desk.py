@@ -233,7 +233,7 @@ async def test_one_number_does_not_make_us_send_without_end(desk):
 async def test_killed_after_the_answer_was_sent_it_is_not_sent_twice(desk):
     await desk.write("BAL", rows=2)
     row = await desk.mega._database.read(lambda c: desk.mega._store.inbound_of(c, "africastalking", "in-1"))
-    await desk.mega._desk._answer(Leased(99, "answer", row.id, {}, 2, 0))
+    await desk.mega._desk._answer(Leased(99, "answer", row.id, {}, 2, 0, 0))
     assert (await desk.mega.audit()).messages_by_status == {"sent": 1}
 
 

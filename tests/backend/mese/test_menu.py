@@ -336,7 +336,7 @@ async def test_the_follow_up_tells_a_failure_once_and_a_success_never(database, 
     handler = FollowUp(payments=payments, sms=sms)
     payments.paid["p1"] = {}
     payload = {"payment_id": "p1", "msisdn": "256772123456", "market": "UG", "amount": 5000}
-    row = Leased(1, FOLLOW_UP, "s1", payload, 1, clock.now_ms())
+    row = Leased(1, FOLLOW_UP, "s1", payload, 1, clock.now_ms(), 0)
     for payments.fate in ("unknown", "confirmed", "failed", "failed"):
         outcomes.append(type(await handler.handle(row)))
         if payments.fate == "confirmed":
@@ -363,7 +363,7 @@ async def test_a_payment_whose_answer_was_lost_is_looked_for_by_its_key(
     key = json.loads(row["payload"])["payment_key"]
     if arrived:
         payments.paid[key] = {}
-    leased = Leased(row["id"], row["kind"], row["key"], json.loads(row["payload"]), 1, clock.now_ms())
+    leased = Leased(row["id"], row["kind"], row["key"], json.loads(row["payload"]), 1, clock.now_ms(), 0)
     assert type(await FollowUp(payments=payments, sms=sms).handle(leased)) is Done
     await host.stop()
     assert list(sms.sent) == [f"{FOLLOW_UP}:s1"] * told

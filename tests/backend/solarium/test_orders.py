@@ -186,7 +186,7 @@ async def test_a_handler_that_runs_again_after_its_end_changes_nothing(
         callback_base="",
     )
     for kind in (ORDER_TOKEN, SEND_COMMAND, SEND_SMS):
-        row = Leased(0, kind, order_id, {"device": "SCBLNX/A/BT/254543", "days": 2}, 1, 0)
+        row = Leased(0, kind, order_id, {"device": "SCBLNX/A/BT/254543", "days": 2}, 1, 0, 0)
         outcome = await orders.handlers()[kind](row)
         then = getattr(outcome, "then", None)
         if then is not None:
