@@ -37,10 +37,10 @@ from backend.solarium.operator_schemas import (
     SuspenseView,
 )
 from backend.solarium.posting import CUSTOMER, RESOLVED, REVERSED, SUSPENSE, Account, Entry, post
+from backend.solarium.purchases import REVERSAL
 from backend.solarium.store import Store
 
 RESOLUTION = "resolution"
-REVERSAL = "reversal"
 MAX_LINES = 1000  # of one statement: years of a customer
 
 

@@ -2,12 +2,14 @@
 
     device   registering -> in_stock -> paired -> in_stock (return) or faulty (swap)
                          -> refused: Moto does not take it; it may be sent in again
+    pair     money that waited on the account for a device buys days for it (purchases.py)
     swap     the days that are left on the old device are ordered anew for the new one
 
 operator_routes.py has the HTTP, registration.py tells Moto, corrections.py moves money.
 """
 
 from collections.abc import Mapping, Set
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -46,6 +48,7 @@ from backend.solarium.operator_schemas import (
     PlanList,
     PlanRequest,
 )
+from backend.solarium.purchases import spend
 from backend.solarium.store import Store
 
 MAX_EVENTS = 200  # of one answer: half a year of a device
@@ -197,13 +200,18 @@ class Operations:
     async def pair(
         self, account_id: int, serial: str, by: Client, *, reason: str | None = None
     ) -> AccountView:
-        """Pair a device in stock with an account that has none. Conflict: it is not so."""
+        """Pair a device in stock with an account that has none, and buy what its money is worth.
+
+        Conflict: it is not so.
+        """
 
         def pair(connection: Connection) -> AccountView:
             account = self._locked(connection, account_id, by)
             if account.device:
                 raise Conflict("the account has a device; swap it")
             self._take(connection, account, serial)
+            with_device, now_ms = replace(account, device=serial), self._clock.now_ms()
+            spend(connection, self._store, self._entropy, with_device, by=by, now_ms=now_ms)
             subject = f"account {account_id}, device {serial}"
             self._note(connection, by, Action("pair", subject, account.market, reason))
             return self._shown(connection, account_id, by)

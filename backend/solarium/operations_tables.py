@@ -51,7 +51,7 @@ class OperationsTables:
             "corrections",
             metadata,
             id_column(),
-            Column("kind", Text, nullable=False),  # resolution or reversal
+            Column("kind", Text, nullable=False),  # resolution, reversal or purchase
             Column("payment_id", BigInteger, ForeignKey("payments.id"), nullable=False),
             Column("operator", Text, nullable=False),  # the client of the API key
             Column("reason", Text, nullable=False),

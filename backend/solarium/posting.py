@@ -4,7 +4,8 @@ provider clearing -> customer account          every payment whose account is kn
 customer account  -> revenue                   the whole days that the balance buys (resolutions 27)
 provider clearing -> suspense                  no such account, or one of another currency or provider
 
-Days are bought for the device that is paired with the account; without one the money waits on the account.
+Days are bought for the device that is paired with the account; without one the money waits on the account
+until it has one (purchases.py).
 A reversal may leave a balance below nothing: what is paid next makes up for it first.
 """
 
@@ -71,15 +72,25 @@ def post(account: Account | None, balance_subunit: int, amount_subunit: int, pro
         Entry(CUSTOMER, account.id, 0, amount_subunit),
     )
     balance_subunit += amount_subunit
-    days = min(max(balance_subunit, 0) // account.price_per_day_subunit, MAX_TOKEN_DAYS * MAX_TOKENS)
+    days = days_of(balance_subunit, account.price_per_day_subunit)
     if days == 0 or not account.device:
         return Posting(CREDITED, paid_in, balance_subunit, 0)
     cost_subunit = days * account.price_per_day_subunit
-    bought = (
-        Entry(CUSTOMER, account.id, cost_subunit, 0),
-        Entry(f"revenue:{account.market}", None, 0, cost_subunit),
+    entries = paid_in + bought(account.id, account.market, cost_subunit)
+    return Posting(CREDITED, entries, balance_subunit - cost_subunit, days)
+
+
+def days_of(balance_subunit: int, price_per_day_subunit: int) -> int:
+    """The whole days that a balance buys."""
+    return min(max(balance_subunit, 0) // price_per_day_subunit, MAX_TOKEN_DAYS * MAX_TOKENS)
+
+
+def bought(account_id: int, market: str, cost_subunit: int) -> tuple[Entry, Entry]:
+    """The entries of days that cost so much."""
+    return (
+        Entry(CUSTOMER, account_id, cost_subunit, 0),
+        Entry(f"revenue:{market}", None, 0, cost_subunit),
     )
-    return Posting(CREDITED, paid_in + bought, balance_subunit - cost_subunit, days)
 
 
 def split(days: int) -> list[int]:

@@ -134,19 +134,46 @@ async def test_checklist_94_a_device_goes_to_the_token_registry_once(
 
 
 async def test_pairing_lets_money_buy_days(
-    http: TestClient, account_id: int, partners: FakePartners, service: Solarium
+    http: TestClient, account_id: int, partners: FakePartners, service: Solarium, clock: ManualClock
 ) -> None:
     await stocked(http, partners, "D1")
     assert await service.confirm(**payment("T1", reference="777001"))  # type: ignore[arg-type]
+    clock.advance(60)
     _, found = await call(http, "GET", f"/v1/accounts/{account_id}")
     assert found["balance_subunit"] == 125_000  # it waits for a device
     status, found = await call(http, "POST", f"/v1/accounts/{account_id}/pair", {"serial": "D1"})
     assert (status, found["device"]) == (200, "D1")
     assert (await device(http, "D1"))["account_id"] == account_id
-    assert await service.confirm(**payment("T2", reference="777001"))  # type: ignore[arg-type]
+    assert found["balance_subunit"] == 125_000 - 2 * PRICE  # it has waited for this
     await partners.until(1, "order")
-    assert list(partners.orders.values()) == [("D1", "unlock_relative", 5)]
+    clock.advance(60)
+    assert await service.confirm(**payment("T2", reference="777001"))  # type: ignore[arg-type]
+    await partners.until(2, "order")
+    assert list(partners.orders.values()) == [("D1", "unlock_relative", 2), ("D1", "unlock_relative", 3)]
     assert (await service.audit()).sound
+    _, told = await call(http, "GET", f"/v1/accounts/{account_id}/statement")
+    lines = [(each["kind"], each["balance_subunit"]) for each in told["lines"]]
+    assert lines == [("payment", 125_000), ("days", 25_000), ("payment", 150_000), ("days", 0)]
+
+
+async def test_days_bought_at_pairing_go_with_the_reversal_of_their_payment(
+    http: TestClient, account_id: int, partners: FakePartners, service: Solarium
+) -> None:
+    await stocked(http, partners, "D1")
+    pair, back = f"/v1/accounts/{account_id}/pair", f"/v1/accounts/{account_id}/return"
+    for tx, waits in (("T1", 125_000), ("T2", 150_000)):  # 25,000 were left of the first one
+        assert await service.confirm(**payment(tx, reference="777001"))  # type: ignore[arg-type]
+        _, found = await call(http, "GET", f"/v1/accounts/{account_id}")
+        assert found["balance_subunit"] == waits
+        for _ in range(2):  # paired again, there is nothing more to be bought
+            assert (await call(http, "POST", pair, {"serial": "D1"}))[0] == 200
+            assert (await call(http, "POST", back))[0] == 200
+    await partners.until(2, "order")
+    assert [days for _, _, days in partners.orders.values()] == [2, 3]
+    for number, left in ((2, 25_000), (1, 0)):
+        status, done = await call(http, "POST", f"/v1/payments/{number}/reverse", {"reason": "why"})
+        assert (status, done["balance_subunit"]) == (200, left)
+        assert (await service.audit()).sound
 
 
 async def test_a_device_belongs_to_one_account(
