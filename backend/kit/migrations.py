@@ -1,7 +1,8 @@
 """Schema migrations that run at start: Alembic, one history a service under SERVICE/migrations/.
 
 The kit's own tables are created by the functions here, so that each service's history names them in one line.
-A later change of theirs is a function of its own beside these, never a change of these.
+A later change of theirs is a function of its own beside these, never a change of these. A file's name begins
+with its revision's number.
 """
 
 from importlib.resources import files
@@ -9,6 +10,7 @@ from importlib.resources import files
 import sqlalchemy as sa
 from alembic import command, op
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from backend.kit.database import Database
@@ -21,14 +23,27 @@ async def migrate(database: Database, service: str) -> None:
     """
 
     def upgrade(connection: Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(files("backend.kit") / "alembic"))
-        config.set_main_option("version_locations", str(files(f"backend.{service}") / "migrations"))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if MigrationContext.configure(connection).get_current_revision() != newest(service):
+            config = configuration(service)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
 
     await database.alter(upgrade)
+
+
+def newest(service: str) -> str:
+    """The revision that `service` has come to, by its files' names: a start that finds it reads no file."""
+    names = (each.name for each in (files(f"backend.{service}") / "migrations").iterdir())
+    return max(name.partition("_")[0] for name in names if name[0].isdigit())
+
+
+def configuration(service: str) -> Config:
+    """Alembic's, for the history of `service`."""
+    config = Config()
+    config.set_main_option("script_location", str(files("backend.kit") / "alembic"))
+    config.set_main_option("version_locations", str(files(f"backend.{service}") / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
 
 
 def create_outbox() -> None:

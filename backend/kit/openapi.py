@@ -31,6 +31,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from dataclasses import field as dataclass_field
+from functools import cached_property
 from http import HTTPStatus
 from typing import Annotated, Any, cast
 
@@ -154,19 +155,33 @@ class Teller:
 def documented(*, title: str, about: str | None, operations: Iterable[Operation]) -> list[web.RouteDef]:
     """The routes of `operations`, and those of their document. `about`: the text above them."""
     told = [_limited(each) for each in operations]
-    document = describe(title=title, about=about or "", operations=told)
-    encoded = msgspec.json.encode(document)
-    page = reference.page(document)
-
-    async def openapi(_: web.Request) -> web.Response:
-        return web.Response(body=encoded, content_type=JSON)
-
-    async def docs(request: web.Request) -> web.Response:
-        shown = page.replace(reference.ADDRESS, reference.address(request.scheme, request.host, request.path))
-        return web.Response(text=shown, content_type=HTML)
-
+    shown = _Shown(title, about or "", told)
     routes = [_route(each.method, each.path, each.handler) for each in told]
-    return [*routes, web.get("/openapi.json", openapi), web.get("/docs", docs)]
+    return [*routes, web.get("/openapi.json", shown.openapi), web.get("/docs", shown.docs)]
+
+
+class _Shown:
+    """A document and its page, made when somebody first asks: no start waits for them."""
+
+    def __init__(self, title: str, about: str, operations: Sequence[Operation]):
+        self._title = title
+        self._about = about
+        self._operations = operations
+
+    async def openapi(self, _: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(self._document), content_type=JSON)
+
+    async def docs(self, request: web.Request) -> web.Response:
+        address = reference.address(request.scheme, request.host, request.path)
+        return web.Response(text=self._page.replace(reference.ADDRESS, address), content_type=HTML)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return describe(title=self._title, about=self._about, operations=self._operations)
+
+    @cached_property
+    def _page(self) -> str:
+        return reference.page(self._document)
 
 
 def _limited(operation: Operation) -> Operation:

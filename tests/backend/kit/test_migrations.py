@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect
 
 from backend.kit.database import open_database
-from backend.kit.migrations import migrate
+from backend.kit.migrations import configuration, migrate, newest
 from backend.kit.vault import Vault
 from simulator.clock import SeededEntropy
 
@@ -27,6 +28,11 @@ SERVICES = ("solarium", "momo", "mega", "moto", "m2m", "mese")
 
 def _changes(metadata: MetaData) -> Callable[[Connection], list[object]]:
     return lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)
+
+
+@pytest.mark.parametrize("service", [*SERVICES, "hub"])
+def test_a_start_and_alembic_know_the_same_newest_revision(service: str) -> None:
+    assert ScriptDirectory.from_config(configuration(service)).get_current_head() == newest(service)
 
 
 @pytest.mark.parametrize("service", SERVICES)
