@@ -2,7 +2,8 @@
 
 Deduplicated by (provider_tx, provider_key) within the batch and against the table, posted in the order they
 came with a running balance for each account, written with a few multi-row statements. What must leave goes
-into the outbox of the same transaction: token orders (orders.py) and payment events (the feed).
+into the outbox of the same transaction: token orders (orders.py), payment events (the feed), and a word to
+the customer where there is no token to tell him (messages.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from sqlalchemy import Connection
 from backend.kit.outbox import Outgoing
 from backend.kit.round_trips import together
 from backend.kit.runtime import Clock, Entropy, iso, token_hex
+from backend.solarium.messages import receipt
 from backend.solarium.posting import CREDITED, SUSPENSE, Account, Posting, post, split
 from backend.solarium.schemas import ConfirmRequest, epoch_ms
 from backend.solarium.store import ORDERED, Paid, Store
@@ -109,12 +111,22 @@ class Confirmations:
             for each in bookings
             if each.account is not None and each.account.device
         ]
+        receipts = [
+            receipt(
+                each.payment_id,
+                each.account,
+                amount_subunit=each.request.amount_subunit,
+                balance_subunit=each.posting.balance_subunit,
+            )
+            for each in bookings
+            if each.account is not None and not each.posting.days
+        ]
         with together(connection):
             store.put_transactions(connection, booked)
             store.put_entries(connection, [entry for each in bookings for entry in _entries(each)])
             store.set_balances(connection, balances)
             orders = order_days(connection, store, self._entropy, bought, now_ms)
-            store.outbox.put(connection, orders + events, now_ms)
+            store.outbox.put(connection, orders + events + receipts, now_ms)
 
 
 def order_days(

@@ -27,6 +27,7 @@ from backend.solarium.ledger_store import (
     suspended,
     turn,
 )
+from backend.solarium.messages import receipt
 from backend.solarium.operations_store import OperationsStore
 from backend.solarium.operator_schemas import (
     CorrectionView,
@@ -132,6 +133,14 @@ class Corrections:
         outgoing = order_days(connection, self._store, self._entropy, bought, now_ms)
         if account.device:
             outgoing.append(payment_event(found, account, payment_id, days=posting.days, at=iso(now_ms)))
+        if not posting.days:
+            told = receipt(
+                payment_id,
+                account,
+                amount_subunit=found.amount_subunit,
+                balance_subunit=posting.balance_subunit,
+            )
+            outgoing.append(told)
         self._store.outbox.put(connection, outgoing, now_ms)
         action = Action(
             "resolve",

@@ -63,6 +63,18 @@ def payment(connection: Connection, store: Store, payment_id: int) -> LedgerPaym
     return found[0] if found else None
 
 
+def payer(connection: Connection, store: Store, payment_id: int) -> tuple[str, str, str] | None:
+    """Of the account that a payment is on its number and market, and the payment's receipt."""
+    payments, accounts = store.tables.payments, store.tables.accounts
+    statement = (
+        select(accounts.c.msisdn, accounts.c.market, payments.c.receipt)
+        .join_from(payments, accounts)
+        .where(payments.c.id == payment_id)
+    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else (row[0], row[1], row[2])
+
+
 def suspended(
     connection: Connection, store: Store, *, markets: tuple[str, ...], before: int | None, limit: int
 ) -> list[LedgerPayment]:

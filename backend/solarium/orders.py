@@ -11,27 +11,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import structlog
 from sqlalchemy import Connection
 
 from backend.kit.batch import ReadBatch
 from backend.kit.database import Database
-from backend.kit.errors import BadRequest, Conflict, InternalError, Unprocessable
+from backend.kit.errors import InternalError
 from backend.kit.outbox import Dead, Done, Handler, Leased, Outcome, Outgoing, Settler
 from backend.kit.runtime import Clock
 from backend.kit.vault import Vault
 from backend.solarium.confirmations import ORDER_TOKEN
+from backend.solarium.messages import PERMANENT, Messages
 from backend.solarium.ports import Commands, Devices, Sms, Tokens
 from backend.solarium.store import Issued, Order, Store
 from protocols.tokens.encoding import render
 
 SEND_COMMAND = "send_command"
 SEND_SMS = "send_sms"
-NO_ROUTE = "no_route"  # Mega serves no short messages in this market (resolutions 22)
 
 KEYPAD_ENCODING = "*+0-9+#+pad3 space3"  # checklist 85
 TYPED_AS_THEY_ARE = ("openpaygo",)  # families without `*` and `#`
-PERMANENT = (BadRequest, Conflict, Unprocessable)  # the same call would be refused for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class Orders:
         self._vault = vault
         self._partners = partners
         self._callback_base = callback_base.rstrip("/")
-        self._log = structlog.get_logger(service="solarium")
+        self._messages = Messages(store=store, database=database, sms=partners.sms)
 
     def handlers(self) -> Mapping[str, Handler]:
         """By outbox kind."""
@@ -74,6 +72,7 @@ class Orders:
             ORDER_TOKEN: self.order_token,
             SEND_COMMAND: self.send_command,
             SEND_SMS: self.send_sms,
+            **self._messages.handlers(),
         }
 
     def settlers(self) -> Mapping[str, Settler]:
@@ -118,21 +117,8 @@ class Orders:
         """Give the token to Mega as a short message to the account's own number."""
         order = await self._order(row.key)
         keys = typed_keys(self._digits(order), order)
-        try:
-            await self._partners.sms.send(
-                to=order.msisdn,
-                text=f"Payment received, thank you. Type this on the keypad: {keys}",
-                market=order.market,
-                reference=order.id,
-            )
-        except Unprocessable as error:
-            if NO_ROUTE not in (error.code, *error.detail.replace(":", " ").split()):
-                return Dead(f"{error.code}: {error.detail}")
-            self._log.error("sms.no_route", order=order.id, market=order.market)  # it goes over the air
-            return Done()
-        except PERMANENT as error:
-            return Dead(f"{error.code}: {error.detail}")
-        return Done()
+        text = f"Payment received, thank you. Type this on the keypad: {keys}"
+        return await self._messages.send(to=order.msisdn, text=text, market=order.market, reference=order.id)
 
     async def _order(self, order_id: str) -> Order:
         order = await self.stored.submit(order_id)
