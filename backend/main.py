@@ -20,7 +20,7 @@ from backend.commands.opening import configured, told
 from backend.data_dir import DataDir
 from backend.hub.routes import make_app as hub_app
 from backend.hub.service import Partners as HubPartners
-from backend.kit import collector, master, webhooks
+from backend.kit import collector, listener, master, webhooks
 from backend.kit.database import Database, open_database, takes_copies
 from backend.kit.errors import CannotStart
 from backend.kit.http import AiohttpClient
@@ -133,7 +133,7 @@ async def _serve(serving: _Serving, folder: DataDir) -> int:
     served = _build(service, site)
     served.app.middlewares.insert(0, settings.proxies())  # before the shell, which counts wrong keys by peer
     served.app.middlewares.append(only_from(sources_of(settings.callback_ips)))
-    runner = web.AppRunner(served.app, access_log=None)
+    runner = listener.runner_of(served.app)
     try:
         await served.service.start()
         if served.keyed is not None:
@@ -141,7 +141,7 @@ async def _serve(serving: _Serving, folder: DataDir) -> int:
                 key=site.secret(f"{service}_api_key"), client=build.CALLERS[service]
             )
         await runner.setup()
-        await web.TCPSite(runner, settings.host, serving.port, ssl_context=tls.server).start()
+        await listener.listen(runner, listener.bound(settings.host, serving.port), tls.server)
         collector.settle()
         host, real_port = runner.addresses[0][:2]
         print(f"{service} listens on {tls.http}://{host}:{real_port}", flush=True)

@@ -12,11 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
-from aiohttp import web
 
 from backend.commands.opening import configured, told
 from backend.data_dir import DataDir, write_private
-from backend.kit import collector
+from backend.kit import collector, listener
 from backend.kit.database import open_database
 from backend.kit.errors import CannotStart
 from backend.kit.http import AiohttpClient
@@ -91,10 +90,10 @@ async def _serve(
         hooks=hooks,
     )
     sandbox = build_sandbox(options.name, bench)
-    runner = web.AppRunner(sandbox.app, access_log=None)
+    runner = listener.runner_of(sandbox.app)
     try:
         await runner.setup()
-        await web.TCPSite(runner, settings.host, options.port, ssl_context=tls.server).start()
+        await listener.listen(runner, listener.bound(settings.host, options.port), tls.server)
         await sandbox.service.start()  # what it owes is told once: when it listens
         collector.settle()
         host, port = runner.addresses[0][:2]

@@ -18,6 +18,7 @@ from backend.build import Site
 from backend.data_dir import DataDir
 from backend.hub.routes import make_app as hub_app
 from backend.hub.service import Partners as HubPartners
+from backend.kit import listener
 from backend.kit.database import Database
 from backend.kit.http import HttpClient
 from backend.kit.runtime import Clock, Entropy
@@ -122,7 +123,7 @@ class World:
             rng=random.Random(seed),  # noqa: S311 - weather and jitter of a simulation
             tls=brokers_tls,
         )
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=HTTP_GRACE_S)
+        self._runner = listener.runner_of(self._application(), grace_s=HTTP_GRACE_S)
 
     async def start(self) -> None:
         """Open everything, in the order in which the parts need one another."""
@@ -134,7 +135,7 @@ class World:
                 f"{self._tls.http}://{self._ports.host}:{self._ports.last_http}/", f"{self._base}/"
             )
         await self._runner.setup()
-        await web.SockSite(self._runner, self._ports.http_socket, ssl_context=self._tls.server).start()
+        await listener.listen(self._runner, [self._ports.http_socket], self._tls.server)
         for sandbox in self._sandboxes.values():  # what they owe is told once: when we listen
             await sandbox.service.start()
         await self.broker.start()

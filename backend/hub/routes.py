@@ -33,7 +33,7 @@ from backend.kit.errors import BackendError, BadRequest, Forbidden, NotFound, Un
 from backend.kit.keys import Client
 from backend.kit.openapi import Answer, Media, Operation, api_key, documented
 from backend.kit.peers import counted_as
-from backend.kit.web import JSON, application, empty_response, json_response, read_json
+from backend.kit.web import JSON, application, body_of, empty_response, json_response, read_json
 
 ABOUT = """
 Payments, device commands and tokens for one partner, in the shapes of the .NET services.
@@ -131,7 +131,7 @@ def _payments(hub: Hub) -> list[Operation]:
 
 def _commands(hub: Hub) -> list[Operation]:
     async def create(request: web.Request, client: Client) -> web.Response:
-        wanted = await read_json(request, CommandRequest) if await request.read() else CommandRequest()
+        wanted = await read_json(request, CommandRequest) if await body_of(request) else CommandRequest()
         number, answer = await hub.create_command(wanted, client)
         response = json_response(answer, status=HTTPStatus.CREATED)
         response.headers["Location"] = f"/api/m2m/command/{number}"

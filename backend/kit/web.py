@@ -4,6 +4,7 @@ A route parses, calls the service and renders. Whatever it raises is a BackendEr
 `render` turns into its documented answer; anything else is logged as a defect and answered as InternalError.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Annotated, TypeVar
@@ -30,6 +31,9 @@ from backend.kit.ratelimit import RateLimit
 
 MAX_BODY = 64 * 1024  # every documented request is far smaller
 MAX_FORM_FIELDS = 50  # the widest form of a provider has about ten
+# How long a body may take: so many seconds, and a second for so many bytes that it may have. A check-in or a
+# payment is there in one piece; an image or a shipment's sheet comes over the worst of lines.
+BODY_S, BODY_RATE = 30.0, 8 * 1024
 JSON = "application/json"
 _LACKS = re.compile(r"Object missing required field `(.*)`")  # msgspec's, without a path: of the body itself
 
@@ -177,12 +181,23 @@ def _route(request: web.Request) -> str:
     return f"{request.method} {resource.canonical if resource is not None else '?'}"
 
 
+async def body_of(request: web.Request) -> bytes:
+    """The body. BadRequest: it did not come to its end in time."""
+    if request.content.is_eof():
+        return await request.read()
+    try:
+        async with asyncio.timeout(BODY_S + request.client_max_size / BODY_RATE):
+            return await request.read()
+    except TimeoutError:
+        raise BadRequest("the body did not come to its end in time; send it again") from None
+
+
 async def read_json(request: web.Request, schema: type[T]) -> T:
     """The body as `schema`, whatever its content type says (resolutions 5).
 
     BadRequest names the first field that does not fit, or all that are missing.
     """
-    body = await request.read()
+    body = await body_of(request)
     try:
         return msgspec.json.decode(body, type=schema)
     except msgspec.ValidationError as error:
@@ -208,7 +223,7 @@ def read_query(request: web.Request, schema: type[Q]) -> Q:
 
 async def read_form(request: web.Request) -> dict[str, str]:
     """The body as a URL-encoded form, the last value of each name. BadRequest: no form, not UTF-8, a NUL."""
-    body = await request.read()
+    body = await body_of(request)
     try:
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS, errors="strict"

@@ -13,7 +13,7 @@ from backend.kit.errors import BackendError, Forbidden, NotFound
 from backend.kit.keys import Client
 from backend.kit.openapi import Handler
 from backend.kit.ratelimit import RateLimit
-from backend.kit.web import json_response, within_limit
+from backend.kit.web import body_of, json_response, within_limit
 from backend.m2m.firmware import PART, FirmwareFiles
 from backend.m2m.rows import FirmwareFile
 from backend.m2m.schemas import FileAnswer
@@ -42,7 +42,7 @@ def handlers(
         client = client_of(request)
         if client.markets:  # a file is for the devices of every market
             raise Forbidden("Firmware needs a key of all markets")
-        file, added = await files.put(request.match_info["file"], await request.read(), client=client.name)
+        file, added = await files.put(request.match_info["file"], await body_of(request), client=client.name)
         answer = FileAnswer(file.file, file.size, file.sha256, file.md5)
         return json_response(answer, status=201 if added else 200)
 

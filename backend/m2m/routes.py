@@ -12,7 +12,7 @@ from aiohttp import web
 from backend.kit.errors import BackendError, BadRequest, MethodNotAllowed, NotFound, TooLarge, Unauthorized
 from backend.kit.keys import MARKETS_HEADER, ApiKeys, Client
 from backend.kit.openapi import Handler, documented
-from backend.kit.web import application, json_response, read_json, within_limit
+from backend.kit.web import application, body_of, json_response, read_json, within_limit
 from backend.m2m import files_routes, http_reference, lines, operator_routes, registry
 from backend.m2m.creation import Created
 from backend.m2m.firmware import MAX_FILE
@@ -83,7 +83,7 @@ async def _ping(_request: web.Request) -> web.Response:
 def _log(service: M2mService) -> Handler:
     async def log(request: web.Request) -> web.Response:
         login = _login(request)
-        body = await request.read()
+        body = await body_of(request)
         if request.content_type == FRAME and len(body) <= MAX_FRAME:
             down = await service.log(*login, body)
             if down is None:
@@ -134,7 +134,7 @@ def _devices(service: M2mService, keys: ApiKeys) -> Handler:
     async def devices(request: web.Request) -> web.Response:
         client = _client(keys, request)
         wanted = registry.check(
-            await read_json(request, DeviceRequest) if await request.read() else DeviceRequest()
+            await read_json(request, DeviceRequest) if await body_of(request) else DeviceRequest()
         )
         await service.register(
             serial=wanted.serial,
@@ -163,7 +163,7 @@ def _located(response: web.Response, created: Created) -> web.Response:
 
 
 async def _read(request: web.Request) -> CommandRequest:
-    if not await request.read():
+    if not await body_of(request):
         return CommandRequest()
     return await read_json(request, CommandRequest)
 

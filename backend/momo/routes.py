@@ -24,7 +24,7 @@ from aiohttp import web
 from backend.kit.errors import BackendError, BadRequest, NotFound, Unauthorized
 from backend.kit.keys import ApiKeys, Client, market_of
 from backend.kit.openapi import documented
-from backend.kit.web import application, empty_response, json_response, read_json, read_query
+from backend.kit.web import application, body_of, empty_response, json_response, read_json, read_query
 from backend.momo import http_reference, reconciliation_routes
 from backend.momo.errors import HTTP_STATUS, REFUSALS
 from backend.momo.ports import Incoming, Validation
@@ -157,7 +157,7 @@ class _Routes:
 
     async def callback(self, request: web.Request) -> web.Response:
         provider, secret = request.match_info["provider"], request.match_info["secret"]
-        answer = await self.service.callback(hook=provider, secret=secret, body=await request.read())
+        answer = await self.service.callback(hook=provider, secret=secret, body=await body_of(request))
         return empty_response(200) if answer is None else json_response(answer)
 
     async def validate_payment(self, request: web.Request) -> web.Response:
@@ -220,5 +220,5 @@ async def _call(request: web.Request) -> _Call:
         hook=f"{request.match_info['market']}/{request.match_info['name']}",
         secret=request.match_info.get("secret", ""),
         authorization=request.headers.get("Authorization", ""),
-        body=await request.read(),
+        body=await body_of(request),
     )

@@ -22,7 +22,7 @@ from backend.kit.errors import (
 )
 from backend.kit.keys import MARKETS_HEADER, ApiKeys, Client
 from backend.kit.openapi import HTML, Answer, Handler, Media, Operation, api_key, documented
-from backend.kit.web import JSON, application, empty_response, json_response, read_json
+from backend.kit.web import JSON, application, body_of, empty_response, json_response, read_json
 from backend.moto.ownership import SOLARIUM, STATE, STATELESS, Caller, noted
 from backend.moto.registry import DeviceNotFound
 from backend.moto.schemas import (
@@ -85,7 +85,7 @@ def make_app(service: MotoService, keys: ApiKeys) -> web.Application:
 
     async def devices(request: web.Request) -> web.Response:
         client = _client(request)
-        wanted = await read_json(request, DeviceRequest) if await request.read() else DeviceRequest()
+        wanted = await read_json(request, DeviceRequest) if await body_of(request) else DeviceRequest()
         await service.registry.register_requested(wanted, markets=client.markets)
         return json_response(DeviceAnswer("ok", str(wanted.serial)), status=201)
 
@@ -246,7 +246,7 @@ def render(error: BackendError) -> web.Response:
 
 
 async def _read(request: web.Request) -> TokenRequest:
-    if not await request.read():
+    if not await body_of(request):
         return TokenRequest()  # no members at all: each is blank
     return await read_json(request, TokenRequest)
 

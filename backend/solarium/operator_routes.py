@@ -21,7 +21,7 @@ from backend.kit.errors import BadRequest
 from backend.kit.keys import Client
 from backend.kit.openapi import Operation
 from backend.kit.runtime import parse_iso
-from backend.kit.web import json_response, read_json, read_query
+from backend.kit.web import body_of, json_response, read_json, read_query
 from backend.solarium import operator_reference
 from backend.solarium.operator_reference import IMPORT_ACCOUNTS, IMPORT_DEVICES
 from backend.solarium.operator_schemas import (
@@ -125,7 +125,7 @@ class _Stock:
 
     async def give_back(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
-        wanted = await read_json(request, ReturnRequest) if await request.read() else ReturnRequest()
+        wanted = await read_json(request, ReturnRequest) if await body_of(request) else ReturnRequest()
         return json_response(await self._operations.give_back(_id(request), by, reason=wanted.reason))
 
     async def journal(self, request: web.Request) -> web.Response:
@@ -142,12 +142,12 @@ class _Stock:
     async def import_accounts(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
         dry_run = read_query(request, ImportQuery).dry_run
-        return _report(await self._imports.accounts(await request.read(), by, dry_run=dry_run))
+        return _report(await self._imports.accounts(await body_of(request), by, dry_run=dry_run))
 
     async def import_devices(self, request: web.Request) -> web.Response:
         by = self._client_of(request)
         dry_run = read_query(request, ImportQuery).dry_run
-        return _report(await self._imports.devices(await request.read(), by, dry_run=dry_run))
+        return _report(await self._imports.devices(await body_of(request), by, dry_run=dry_run))
 
     async def device_counts(self, request: web.Request) -> web.Response:
         return json_response(await self._operations.device_counts(self._client_of(request)))

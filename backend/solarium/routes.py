@@ -14,7 +14,7 @@ from backend.kit.errors import BackendError, BadRequest, MethodNotAllowed, Unaut
 from backend.kit.keys import ApiKeys, Client, market_of
 from backend.kit.openapi import Handler, documented
 from backend.kit.peers import counted_as
-from backend.kit.web import application, empty_response, json_response, read_json
+from backend.kit.web import application, body_of, empty_response, json_response, read_json
 from backend.solarium import booked_routes, http_reference, operator_routes
 from backend.solarium.schemas import (
     REFERENCE_NOT_FOUND,
@@ -151,7 +151,7 @@ class _Inbound:
     async def _check_signed(self, request: web.Request) -> None:
         names = ("webhook-id", "webhook-timestamp", "webhook-signature")
         webhook_id, timestamp, signature = (request.headers.get(name, "") for name in names)
-        self._service.check_callback((webhook_id, timestamp, signature), await request.read())
+        self._service.check_callback((webhook_id, timestamp, signature), await body_of(request))
 
     def client(self, request: web.Request) -> Client:
         """Whose the request's key is. Raises Unauthorized."""

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from backend.kit.errors import BackendError
-from backend.kit.web import application, json_response, read_json
+from backend.kit.web import application, body_of, json_response, read_json
 from simulator.providers.airtel.sandbox import TOKEN_LIFE_S, AirtelSandbox, standing
 from simulator.providers.script import Answer, fate_of
 
@@ -132,7 +132,7 @@ class _Routes:
 
     async def pay(self, request: web.Request) -> web.Response:
         await self._authorize(request)
-        raw = await request.read()
+        raw = await body_of(request)
         signature, key = (request.headers.get(name, "") for name in ("x-signature", "x-key"))
         is_signed = request.match_info["version"] != "1"
         if is_signed and not self._sandbox.signs(raw, signature=signature, key=key):
