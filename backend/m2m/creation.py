@@ -66,6 +66,9 @@ class Creations:
                 connection, {creation.key for creation in creations if creation.key is not None}
             )
         }
+        elsewhere = {created.serial for created in known.values()} - devices.keys()
+        if elsewhere:  # the first of a reference was for another device
+            devices |= self._store.lock_devices(connection, elsewhere)
         open_count = self._store.count_open(connection, markets)
         new: list[Creation] = []
         places: dict[tuple[str, str], int] = {}  # of the new ones that have a reference
@@ -73,7 +76,9 @@ class Creations:
         for creation in creations:
             key = creation.key
             if key is not None and (key in known or key in places):
-                answers.append(known[key] if key in known else places[key])
+                first = known[key] if key in known else places[key]
+                serial = first.serial if isinstance(first, Created) else new[first].wanted.serial
+                answers.append(_foreign(creation, devices[serial]) or first)
                 continue
             refusal = _refusal(creation, devices[creation.wanted.serial], open_count)
             if refusal is not None:
@@ -124,10 +129,17 @@ class Creations:
         )
 
 
-def _refusal(creation: Creation, device: Device, open_count: Mapping[str, int]) -> BackendError | None:
-    """Why there is no command. A device that nobody registered is in no market yet."""
+def _foreign(creation: Creation, device: Device) -> BackendError | None:
+    """Why the key may not know of the device's commands. One that nobody registered is in no market yet."""
     if creation.markets and device.market not in ("", *creation.markets):
         return Forbidden("The device is in another market")
+    return None
+
+
+def _refusal(creation: Creation, device: Device, open_count: Mapping[str, int]) -> BackendError | None:
+    """Why there is no command."""
+    if foreign := _foreign(creation, device):
+        return foreign
     if open_count.get(device.serial, 0) >= MAX_OPEN:
         return TooManyRequests("Too many unanswered commands for this device")
     return None

@@ -269,16 +269,15 @@ class MegaService:
         return await self._database.write(lambda c: self._delivery.take_reports(c, provider, dlrs))
 
     async def update_dlr(self, provider: str, dlr: Dlr, *, markets: Sequence[str] = ()) -> MessageRow:
-        """`report`, for callers that know our messages: NotFound, and nothing kept, for an unknown one.
+        """`report`, for callers that know our messages.
 
-        Forbidden: it is of none of `markets`.
+        NotFound, and nothing kept: there is none, or it is of none of `markets`.
         """
         known = await self._database.read(
             lambda c: self._store.by_provider_id(c, provider, dlr.provider_message_id)
         )
-        if known is None:
+        if known is None or (markets and known.market not in markets):
             raise NotFound("no such message")
-        check_markets(markets, known.market)
         rows = await self.report(provider, [dlr])
         if not rows:
             raise NotFound("no such message")

@@ -90,18 +90,16 @@ class Registry:
         )
 
     async def last_sequence(self, serial: str, *, markets: Sequence[str] = ()) -> int:
-        """The last sequence number that was given to a device. DeviceNotFound; Forbidden as in `report`."""
+        """The last sequence number that was given to a device. DeviceNotFound as in `report`."""
         found = await self._database.read(lambda c: self._store.find(c, serial) if is_name(serial) else None)
-        if found is None:
+        if found is None or (markets and found.market not in markets):
             raise DeviceNotFound("device not found")
-        if markets and found.market not in markets:
-            raise Forbidden("not authorized")
         return found.last_sequence
 
     async def report(self, serial: str, request: StateRequest, *, caller: Caller) -> str:
         """A device is stolen, lost, or active again; its state. Who said so is noted as an attempt is.
 
-        BadRequest: no such state. DeviceNotFound. Forbidden: a device of another market than the caller's.
+        BadRequest: no such state. DeviceNotFound: none of the caller's markets.
         """
         state = request.state
         if not isinstance(state, str) or state not in STATES:
@@ -112,10 +110,8 @@ class Registry:
 
         def report(connection: Connection) -> None:
             device = self._store.lock_devices(connection, [serial]).get(serial)
-            if device is None:
+            if device is None or (caller.markets and device.market not in caller.markets):
                 raise DeviceNotFound("device not found")
-            if caller.markets and device.market not in caller.markets:
-                raise Forbidden("not authorized")
             self._store.set_state(connection, serial, state)
             noted = Attempt(now_ms, caller.client, STATE, serial, state, None, ownership.GIVEN)
             self._store.note(connection, [noted])

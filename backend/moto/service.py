@@ -256,7 +256,7 @@ class MotoService:
             try:
                 device = _owned(request, devices.get(request.serial), again=key in issued)
                 if request.reference is not None and key in issued:
-                    answers.append(self._again(connection, devices, issued[key]))
+                    answers.append(self._again(connection, devices, issued[key], request.caller))
                     continue
                 if device is None:
                     raise DeviceNotFound("device not found")
@@ -320,9 +320,17 @@ class MotoService:
         )
         return Made(digits, number), row, last_after(wanted, number)
 
-    def _again(self, connection: Connection, devices: dict[str, DeviceRow], row: TokenRow) -> Made:
-        """The answer that was given when `row` was written."""
+    def _again(
+        self, connection: Connection, devices: dict[str, DeviceRow], row: TokenRow, caller: Caller
+    ) -> Made:
+        """The answer that was given when `row` was written, perhaps for another device than is named now.
+
+        Forbidden: another key of the client, for other markets, was given it.
+        """
         device = devices.get(row.serial) or self._store.lock_devices(connection, [row.serial])[row.serial]
+        refusal = ownership.refusal(device.market, device.state, caller.markets)
+        if refusal is not None:
+            raise refusal
         wanted = Wanted(row.family, row.command, row.payload, row.sequence_number, None, None, row.encoding)
         return Made(
             digits_of(wanted, row.sequence_number, self._fitting(device, wanted)), row.sequence_number

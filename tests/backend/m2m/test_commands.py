@@ -327,3 +327,23 @@ async def test_a_key_is_for_its_markets(http: TestClient, service: M2mService) -
     assert (await service.audit()).commands == {}
     answer = await http.post("/v1/commands", json=body, headers={"X-API-Key": "ug-key"})
     assert answer.status == 201
+
+
+async def test_a_reference_shows_no_command_of_another_market_to_the_clients_other_key(
+    http: TestClient, service: M2mService
+) -> None:
+    """A client's references are one set; each of its keys sees its own markets only."""
+    for market in ("UG", "RW"):
+        await service.install_key(key=f"acme-{market}", client="acme", markets=[market])
+
+    async def create(market: str, serial: str) -> tuple[int, object]:
+        command = {"name": "unlock_token", "details": {"unlock_code": "123456789"}}
+        body = {"identifier": serial, "command": command, "reference": "order"}
+        async with http.post("/v1/commands", json=body, headers={"X-API-Key": f"acme-{market}"}) as answer:
+            return answer.status, await answer.json()
+
+    first = await create("UG", SERIAL)
+    assert first[0] == 201
+    for serial in (SERIAL, "R/1"):
+        assert await create("RW", serial) == (403, {"error": "The device is in another market"})
+    assert await create("UG", SERIAL) == await create("UG", "U/1") == first

@@ -388,6 +388,22 @@ async def test_references_are_counted_by_client_and_keys_are_for_their_markets(h
     assert allowed.status == 202
 
 
+async def test_a_report_on_a_message_of_another_market_is_as_on_none(http):
+    await http.mega.install_key("rw", client="rwanda", markets=["RW"])
+    sent = await (await http.post("/send_short_message", json=GOOD, headers=KEY)).json()
+    await settled(http.mega)
+    provider, known = await http.mega.named(sent["message_id"])
+    answers = []
+    for provider_id in (known, "nobodys"):
+        body = {"provider": provider, "provider_message_id": provider_id, "status": "failed"}
+        body["done_at"] = "2026-01-01T00:00:00Z"
+        async with http.post("/shortmessages/update_dlr", json=body, headers={"X-API-Key": "rw"}) as answer:
+            answers.append((answer.status, await answer.json()))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 404
+    assert (await http.mega.status(sent["message_id"])).status == "sent"
+
+
 async def test_the_same_report_is_kept_once_and_nul_is_refused(http):
     form = {"id": "unknown-yet", "status": "Success"}
     for _ in range(5):

@@ -149,7 +149,6 @@ async def test_nothing_secret_is_noted(http: TestClient, database: Database) -> 
 
 async def test_who_may_report(http: TestClient) -> None:
     body = {"json": {"state": "stolen"}}
-    assert await ask(http, "PUT", STATE, **body, headers=OTHERS) == NOT_AUTHORIZED
     assert await ask(http, "PUT", STATE, **body, headers={"API-KEY": "no"}) == NOT_AUTHORIZED
     for serial in ("NOBODY", "%00", "x" * 300):
         answer = await ask(http, "PUT", f"/api/v1/devices/{serial}/state", **body)
@@ -186,3 +185,32 @@ def test_anything_can_be_noted(value: object) -> None:
     assert len(text) <= ownership.MAX_NOTED
     assert "\x00" not in text
     text.encode()
+
+
+async def test_a_reference_gives_no_token_of_another_market_to_the_clients_other_key(
+    http: TestClient, service: MotoService
+) -> None:
+    """A client's references are one set; each of its keys sees its own markets only."""
+    await service.install_key(key="acme-ug", client="acme", markets=["UG"])
+    await service.install_key(key="acme-rw", client="acme", markets=["RW"])
+    await service.register(
+        serial="R/1", secret_hex="00112233AABBCC", family="moto", market="RW", starting_code=None
+    )
+    body = {"device": "M/1", "command": "unlock_relative", "payload": 1, "reference": "order"}
+    first = await ask(http, "POST", STATEFUL, json=body, headers={"API-KEY": "acme-ug"})
+    assert first[0] == 200
+    for device in ("M/1", "R/1", "nobody"):
+        other = await ask(
+            http, "POST", STATEFUL, json=body | {"device": device}, headers={"API-KEY": "acme-rw"}
+        )
+        assert other == NOT_AUTHORIZED
+    assert await ask(http, "POST", STATEFUL, json=body, headers={"API-KEY": "acme-ug"}) == first
+
+
+async def test_operators_of_another_market_are_told_nothing_of_a_device(http: TestClient) -> None:
+    unknown = (404, {"status": "device not found"})
+    for serial in ("M%2F1", "nobody"):
+        path = f"/api/v1/devices/{serial}"
+        stolen = await ask(http, "PUT", f"{path}/state", json={"state": "stolen"}, headers=OTHERS)
+        assert stolen == await ask(http, "GET", f"{path}/sequence", headers=OTHERS) == unknown
+    assert await generate(http, STATEFUL, 1) == (200, "ok")
