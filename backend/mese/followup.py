@@ -1,5 +1,5 @@
-"""After "payment pending", or an end that came before the answer: an SMS when the payment turns out to have
-failed (resolutions 23).
+"""After "payment pending", or an end or a kill that came before the answer: an SMS when the payment turns out
+to have failed (resolutions 23).
 
 A payment that succeeds is told by the SMS with its token, which Solarium sends. Where the gateway's answer
 was lost, nobody knows whether there is a payment: it is looked for by its key, once the lost request can't
@@ -9,12 +9,16 @@ arrive any more. If there is none, no money was taken and none will be, so it ha
 from typing import cast
 
 from backend.kit.outbox import Done, Leased, Outcome, Outgoing, Retry
+from backend.kit.runtime import Clock
 from backend.mese.ports import Payments, Sms
 from backend.mese.rendering import sms
 from backend.mese.store import Session
 
 FOLLOW_UP = "follow_up"
-AGAIN_S = 10.0  # between two looks at a payment that is not settled
+AGAIN_S = (
+    10.0  # between two looks at a payment that is not settled; later a quarter of the time it is awaited
+)
+MAX_AGAIN_S = 600.0  # a payment whose provider is silent waits for days; momo looks no more often either
 LOST_S = 20.0  # twice what a request to the gateway may take: it has arrived by then, or never will
 
 
@@ -35,8 +39,9 @@ def follow_up(session: Session, now_ms: int) -> Outgoing:
 class FollowUp:
     """The handler of the rows."""
 
-    def __init__(self, *, payments: Payments, sms: Sms):
+    def __init__(self, *, payments: Payments, sms: Sms, clock: Clock):
         self._payments = payments
+        self._clock = clock
         self._sms = sms
 
     async def handle(self, row: Leased) -> Outcome:
@@ -45,7 +50,8 @@ class FollowUp:
         if status == "confirmed":
             return Done()
         if status != "failed":
-            return Retry("not settled", after_s=AGAIN_S, free=True)
+            age_s = (self._clock.now_ms() - row.created_at_ms) / 1000
+            return Retry("not settled", after_s=min(max(AGAIN_S, age_s / 4), MAX_AGAIN_S), free=True)
         language = cast(str, row.payload.get("language", "en"))  # rows of before languages have none
         await self._sms.send(
             to=cast(str, row.payload["msisdn"]),

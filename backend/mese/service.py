@@ -4,7 +4,8 @@ paying.py (the payment), rendering.py (texts), store.py (SQL).
     hop      known already?  the same answer again
              added to the session's text?  each input is read into an event, the table gives the next page
     payment  PAYING is stored before momo is asked, with a key that fits one payment: whoever comes again (a
-             repeated hop, a restart in between) continues with the same payment
+             repeated hop, a restart in between) continues with the same payment. Stored with it is that the
+             payment is followed up, which the answer takes back: after a kill in between nobody need come
     end      the aggregator says that the session is over: a hop that comes after it changes nothing, and what
              the customer was not shown any more he is told by SMS (followup.py)
 
@@ -78,7 +79,7 @@ class MeseService:
             outbox=self._store.outbox,
             database=database,
             clock=clock,
-            handlers={FOLLOW_UP: FollowUp(payments=payments, sms=sms).handle},
+            handlers={FOLLOW_UP: FollowUp(payments=payments, sms=sms, clock=clock).handle},
             policies={},
             service="mese",
         )
@@ -218,6 +219,9 @@ class MeseService:
                 return False
             if not self._store.save(connection, session, answer):
                 return False
+            if session.page is Page.PAYING:
+                now_ms = self._clock.now_ms()
+                self._store.outbox.put(connection, [follow_up(session, now_ms)], now_ms)
             if session.revision == 0:
                 self._store.purge(connection, self._kept_since_ms(), PURGE_NEW)
             if chosen:
@@ -237,6 +241,7 @@ class MeseService:
                 return False
             unseen = event is Event.PENDING or self._store.ended(connection, session.id)
             started = payment_id is not None or event is Event.PENDING
+            self._store.outbox.cancel(connection, FOLLOW_UP, [session.id])
             if unseen and started:
                 now_ms = self._clock.now_ms()
                 self._store.outbox.put(connection, [follow_up(session, now_ms)], now_ms)

@@ -82,7 +82,7 @@ async def test_an_end_while_the_payment_runs_is_followed_up_once(host, payments,
     paying = asyncio.ensure_future(host.hop(Hop("s1", NUMBER, PAID)))
     await asked.wait()
     await host.end(ending("Failed"))
-    assert await queued() == []
+    assert await queued() == [(FOLLOW_UP, "s1")]
     go_on.set()
     assert await paying == "END " + TEXTS["failed"]
     await host.end(ending("Failed"))

@@ -333,7 +333,7 @@ async def test_resolution_23_who_is_told_on_the_line_gets_no_sms(dial, payments,
 
 async def test_the_follow_up_tells_a_failure_once_and_a_success_never(database, clock, payments, sms):
     outcomes = []
-    handler = FollowUp(payments=payments, sms=sms)
+    handler = FollowUp(payments=payments, sms=sms, clock=clock)
     payments.paid["p1"] = {}
     payload = {"payment_id": "p1", "msisdn": "256772123456", "market": "UG", "amount": 5000}
     row = Leased(1, FOLLOW_UP, "s1", payload, 1, clock.now_ms(), 0)
@@ -364,9 +364,53 @@ async def test_a_payment_whose_answer_was_lost_is_looked_for_by_its_key(
     if arrived:
         payments.paid[key] = {}
     leased = Leased(row["id"], row["kind"], row["key"], json.loads(row["payload"]), 1, clock.now_ms(), 0)
-    assert type(await FollowUp(payments=payments, sms=sms).handle(leased)) is Done
+    assert type(await FollowUp(payments=payments, sms=sms, clock=clock).handle(leased)) is Done
     await host.stop()
     assert list(sms.sent) == [f"{FOLLOW_UP}:s1"] * told
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_a_kill_before_the_answer_is_followed_up_though_nobody_comes_again(
+    database, clock, build_host, payments, sms, *, asked
+):
+    """The session is stored as paying; momo was asked, or not yet."""
+    killed, reached = build_host(database), asyncio.Event()
+    await killed.start()
+    pay = payments.pay
+
+    async def hang(**payment):
+        if asked:
+            await pay(**payment)
+        reached.set()
+        await asyncio.Event().wait()
+
+    payments.pay, payments.fate = hang, "failed"
+    paying = asyncio.ensure_future(killed.hop(Hop("s1", "256772123456", "1*254543*5000*1")))
+    await reached.wait()
+    paying.cancel()
+    await asyncio.gather(paying, return_exceptions=True)
+    await killed.stop()
+    clock.advance(60)
+    second = build_host(database)
+    await second.start()
+    async with asyncio.timeout(5):
+        await sms.heard.wait()
+    await second.stop()
+    assert list(sms.sent) == [f"{FOLLOW_UP}:s1"]
+
+
+async def test_a_payment_that_stays_unknown_is_looked_at_ever_more_seldom(clock, payments, sms):
+    """A provider that has no enquiry, and lost its callback: thousands of them wait for reconciliation."""
+    handler = FollowUp(payments=payments, sms=sms, clock=clock)
+    payments.paid["p1"], payments.fate = {}, "unknown"
+    payload = {"payment_id": "p1", "msisdn": "256772123456", "market": "UG", "amount": 5000}
+    began_ms, looks = clock.now_ms(), 0
+    while clock.now_ms() < began_ms + 86_400_000:
+        outcome = await handler.handle(Leased(1, FOLLOW_UP, "s1", payload, 1, began_ms, 0))
+        assert isinstance(outcome, Retry)
+        clock.advance(outcome.after_s)
+        looks += 1
+    assert looks < 200
 
 
 async def test_a_pending_payment_is_followed_up_after_a_restart(database, clock, build_host, payments, sms):
