@@ -21,12 +21,11 @@ from backend.kit.errors import InternalError
 from backend.kit.feed import OpsEvent
 from backend.kit.outbox import Outgoing
 from backend.kit.runtime import Clock
-from backend.m2m import billing, callbacks, downlink, events, lines, recovery, uplink
+from backend.m2m import billing, callbacks, downlink, events, lines, recovery, retention, uplink
 from backend.m2m.commands import CREATED, SENT, is_name
 from backend.m2m.delivery import DOWN, HTTP, MQTT, SMS
 from backend.m2m.lines import Report, Result
 from backend.m2m.links import Links
-from backend.m2m.retention import PURGED_TYPES
 from backend.m2m.rows import CommandRow, Device, GapRow, RecordRow, Reply
 from backend.m2m.store import Store
 from backend.m2m.uplink import Arrival, Numbered
@@ -78,14 +77,26 @@ class _Changes:
 
 
 class Ingest:
-    """See the module. `counters` count what this process took. `bills`: events go to Solarium."""
+    """See the module. `counters` count what this process took. `bills`: events go to Solarium.
+    `retention_days`: how long telemetry is kept.
+    """
 
-    def __init__(self, *, store: Store, links: Links, clock: Clock, resend_after_s: float, bills: bool):
+    def __init__(
+        self,
+        *,
+        store: Store,
+        links: Links,
+        clock: Clock,
+        resend_after_s: float,
+        retention_days: int,
+        bills: bool,
+    ):
         self._store = store
         self._bills = bills
         self._links = links
         self._clock = clock
         self._resend_after_ms = int(resend_after_s * 1000)
+        self._kept_ms = retention_days * retention.DAY_MS
         self.counters = {"accepted": 0, "repeats": 0, "refused": 0, "stored": 0, "duplicates": 0}
 
     def decide(self, connection: Connection, deliveries: Sequence[Delivery]) -> list[list[IngestAnswer]]:
@@ -161,8 +172,8 @@ class Ingest:
             device.last_seen_ms, device.over_http = now_ms, arrival.over_http
             for entry in arrival.records:
                 arrival.acknowledged.add(entry.record)
-                if entry.record <= device.purged_to and entry.type in PURGED_TYPES:
-                    continue  # it was here once: what retention took never comes back
+                if retention.is_purged(device, entry, now_ms - self._kept_ms):
+                    continue
                 key = (device.serial, entry.record)
                 if key not in stored and key not in rows:
                     rows[key] = _row(device.serial, entry, now_ms)

@@ -2,7 +2,7 @@
 
 A pass walks the devices in the order of their serials, some at a step (housekeeping.py). A device remembers
 how many records are gone and up to which number, so that the audit accounts for them and ingest.py takes none
-of them a second time.
+of them a second time (`is_purged`).
 """
 
 from sqlalchemy import Connection
@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 from backend.kit.database import Database
 from backend.kit.runtime import Clock
 from backend.m2m.lifecycle_store import LifecycleStore
+from backend.m2m.rows import Device
 from backend.m2m.store import Store
-from backend.m2m.uplink import LINES_FROM
+from backend.m2m.uplink import LINES_FROM, Numbered
 from protocols.magicbox import wire
 
 PURGED_TYPES = (wire.TYPE_BOOT, wire.TYPE_STATUS, wire.TYPE_ALARM, wire.TYPE_LOG)
@@ -50,3 +51,15 @@ class Retention:
         self._store.save_devices(connection, list(devices.values()))
         self._last = serials[-1] if serials else ""
         return gone
+
+
+def is_purged(device: Device, entry: Numbered, before_ms: int) -> bool:
+    """Whether a record was here once, and retention took it: by its number, and by its time.
+
+    The number alone does not say so: a device that loses its store goes on from one by chance (firmware/
+    state.py), the second time perhaps from below. What has no time yet is new: a device keeps telemetry in
+    RAM, far shorter than this service does.
+    """
+    if entry.record > device.purged_to or entry.type not in PURGED_TYPES:
+        return False
+    return 0 < entry.at * 1000 < before_ms

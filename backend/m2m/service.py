@@ -120,6 +120,7 @@ class M2mService:
             links=links,
             clock=clock,
             resend_after_s=config.resend_after_s,
+            retention_days=config.retention_days,
             bills=config.billing_url is not None,
         )
         self._frames: WriteBatch[Delivery, list[IngestAnswer]] = WriteBatch(

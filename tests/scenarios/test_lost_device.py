@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from backend.kit.errors import NotFound, Unavailable
+from backend.kit.runtime import iso
+from backend.m2m.lifecycle import viewer_of
 from backend.m2m.recovery import EVERY_MS, QUIET_MS
 from firmware.config import Config
 from protocols.magicbox import wire
 from tests.firmware.network_rig import SERIAL, Service, device_service
-from tests.firmware.rig import LINK_KEY, MOTO_SECRET, Bench, NorFlash, moto_token
+from tests.firmware.rig import DAY_S, LINK_KEY, MOTO_SECRET, Bench, NorFlash, moto_token
 from tests.scenarios.test_device_and_service import talk
 
 QUIET_S, EVERY_S = QUIET_MS / 1000 + 1, EVERY_MS / 1000 + 1
@@ -182,3 +184,27 @@ async def test_a_sync_is_ordered_once_an_hour(service: Service) -> None:
         wiped.reboot()
         advance(service, 60)
     assert await orders(service) == ["sync"]
+
+
+async def test_what_retention_took_stands_in_no_later_life_s_way(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its store goes a second time: it numbers from below what was purged meanwhile, by chance."""
+    chances = [b"\x30\0\0\0", b"\x10\0\0\0"]
+    monkeypatch.setattr("tests.firmware.rig.BenchHal.entropy", lambda _, count: chances.pop(0)[:count])
+    for _ in range(2):
+        life = bench(NorFlash())
+        for _ in range(4):
+            life.reboot()
+            await talk(service, life)
+            await idle(service)
+            advance(service, 60)
+        assert life.controller.status == wire.STATE_EXPIRED
+        advance(service, 91 * DAY_S)
+        await service.m2m.housekeeping.turn()
+        await service.m2m.housekeeping.turn()
+    life.reboot()
+    await talk(service, life)
+    page = await service.m2m.history.statuses(SERIAL, viewer_of("tester", ()), before=None, limit=5)
+    assert page.records[0].received_at == iso(service.m2m._clock.now_ms())
+    assert (await service.m2m.audit()).records[SERIAL].purged > 10

@@ -59,7 +59,7 @@ async def test_checklist_109_old_telemetry_goes_and_results_stay(
     """Nothing that is gone is missing, and nothing of it is taken a second time."""
     device.keep(wire.TokenEvent(device.next_number(), 0, 0, 0, wire.TOKEN_COMMAND_ADD_TIME, 30, 4, 0))
     for _ in range(4):
-        device.status()
+        device.status(at=NOW_S)
     device.keep(wire.Gap(device.next_number(), 0, 3, 3, 0))  # 3 is stored, and said to be evicted
     old = dict(device.unacknowledged)
     await send(service, device)
