@@ -26,13 +26,18 @@ def down_row(device: Device, command_id: int) -> Outgoing:
     return Outgoing(DOWN, str(command_id), {"serial": device.serial})
 
 
+def sms_row(command_id: int, due_at_ms: int) -> Outgoing:
+    """The row that sms.py makes a short message of."""
+    return Outgoing(SMS, str(command_id), {}, due_at_ms=due_at_ms)
+
+
 def rows(device: Device, command_id: int, now_ms: int, *, sms_after_ms: int | None) -> Sequence[Outgoing]:
     """The outbox rows of a new command. sms_after_ms: how long SMS waits for the other ways; None: no SMS."""
     found: list[Outgoing] = []
     if by_mqtt(device):
         found.append(down_row(device, command_id))
     if sms_after_ms is not None and device.msisdn is not None:
-        found.append(Outgoing(SMS, str(command_id), {}, due_at_ms=now_ms + sms_after_ms))
+        found.append(sms_row(command_id, now_ms + sms_after_ms))
     return found
 
 

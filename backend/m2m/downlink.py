@@ -1,8 +1,9 @@
 """What goes back to a device in one frame: acknowledgements, the time, commands that wait. Pure.
 
 A device has at most IN_FLIGHT commands at a time, oldest first, and beside them one update, whose answer
-takes minutes: it comes when the new version has checked in, or has failed. ingest.py and feed.py both ask
-`in_flight`.
+takes minutes: it comes when the new version has checked in, or has failed. One of the places is for tokens:
+what a firmware does not know it never answers, and light must not wait behind it. ingest.py and feed.py both
+ask `in_flight`.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,6 +17,7 @@ from backend.m2m.uplink import Arrival
 from protocols.magicbox import wire
 
 IN_FLIGHT = 4  # a device remembers its answers to the last eight
+BESIDES_TOKENS = 3  # of them
 # A second update would be rejected; a second SYNCIV of one frame would name an epoch that is no longer new.
 ONE_AT_A_TIME = ("update", "synciv")
 UPDATE_RESEND_MS = 300_000  # a download takes minutes; the device is silent meanwhile and needs no reminder
@@ -31,14 +33,16 @@ def in_flight(waiting: Sequence[CommandRow], now_ms: int) -> list[CommandRow]:
     """
     chosen: list[CommandRow] = []
     alone: set[str] = set()
-    places = IN_FLIGHT
+    places, besides_tokens = IN_FLIGHT, BESIDES_TOKENS
     for command in waiting:
         if command.name in alone or command.expires_at_ms <= now_ms:
             continue
         if command.name != "update":
-            if places == 0:
+            is_token = command.name == "unlock_token"
+            if places == 0 or (besides_tokens == 0 and not is_token):
                 continue
             places -= 1
+            besides_tokens -= not is_token
         if command.name in ONE_AT_A_TIME:
             alone.add(command.name)
         chosen.append(command)

@@ -17,7 +17,7 @@ from backend.kit.database import Database
 from backend.kit.errors import BadRequest, Conflict, NotFound, TooManyRequests
 from backend.kit.outbox import DeadLetter, Outgoing
 from backend.kit.runtime import Clock, iso, parse_iso
-from backend.m2m import billing, callbacks, delivery, events
+from backend.m2m import billing, callbacks, delivery, events, recovery
 from backend.m2m.commands import CANCELLED, EXPIRED, MAX_OPEN, OPEN, REPLIED, STATES
 from backend.m2m.delivery import DOWN, REPORTED, SMS
 from backend.m2m.events import ops_row
@@ -35,7 +35,7 @@ from backend.m2m.store import Store
 
 MAX_PAGE = 200  # commands of an answer
 EXPIRE_AT_ONCE = 200  # commands that end in one transaction
-LETTERS = (callbacks.KIND, billing.KIND, SMS)  # outbox kinds that can die
+LETTERS = (callbacks.KIND, billing.KIND, SMS, recovery.KIND)  # outbox kinds that can die
 EXECUTED = "executed"
 FAILED = "failed"
 REPORTS = (EXECUTED, FAILED, EXPIRED)
@@ -97,6 +97,15 @@ class Lifecycle:
         foreign = self._sql.foreign(connection, device.serial, market)
         if foreign:
             self._end(connection, dict.fromkeys(foreign, device), CANCELLED)
+
+    def send_by_sms(self, connection: Connection, device: Device) -> None:
+        """A locked device's modem has a new number: what is open goes there too, as a new command does."""
+        if self._sms_after_ms is None:
+            return
+        now_ms = self._clock.now_ms()
+        waiting = self._store.open_commands(connection, [device.serial]).get(device.serial, [])
+        rows = [delivery.sms_row(command.id, now_ms + self._sms_after_ms) for command in waiting]
+        self._store.outbox.put(connection, rows, now_ms)
 
     async def retry(self, command_id: int, viewer: Viewer) -> CommandView:
         """Send a command again now: one that is open, or one that expired, which gets a life as a new one.
@@ -183,9 +192,14 @@ class Lifecycle:
     def _sees(self, connection: Connection, viewer: Viewer, letter: DeadLetter) -> bool:
         if not viewer.markets:
             return True
-        if letter.kind != billing.KIND:
-            return self._sql.find(connection, int(letter.key), viewer) is not None
-        device = self._store.device(connection, billing.serial_of(letter.key))
+        match letter.kind:
+            case billing.KIND:
+                serial = billing.serial_of(letter.key)
+            case recovery.KIND:
+                serial = recovery.serial_of(letter.key)
+            case _:
+                return self._sql.find(connection, int(letter.key), viewer) is not None
+        device = self._store.device(connection, serial)
         return device is not None and device.market in viewer.markets
 
     def _locked(self, connection: Connection, command_id: int, viewer: Viewer) -> tuple[CommandRow, Device]:

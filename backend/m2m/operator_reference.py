@@ -99,7 +99,7 @@ def _letters(told: Teller) -> list[Operation]:
     return [
         told(
             "GET /v1/dead_letters",
-            "Callbacks, billing events and SMS that were given up, newest first",
+            "Callbacks, billing events, SMS and lost devices that were given up, newest first",
             LETTERS,
             {200: DeadLetterPage},
             query=PageQuery,

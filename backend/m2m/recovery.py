@@ -39,6 +39,7 @@ POLICY = Policy(attempts=20)  # with the backoff a quarter of an hour; the next 
 QUIET_MS = 900_000  # good frames that are younger: it has its store, and this one is old
 EVERY_MS = 3_600_000  # between two orders for a device
 SYNC, SYNCIV = "sync", "synciv"
+UNKNOWN_AT_MOTO = "Moto does not know the device: register it there, or send it a SYNC by hand"
 
 
 def is_lost(arrival: Arrival, now_ms: int) -> bool:
@@ -65,6 +66,11 @@ def _row(arrival: Arrival, order: str) -> Outgoing:
     starts = [entry.content.boot_id for entry in arrival.records if isinstance(entry.content, wire.Boot)]
     payload = {"serial": serial, "order": order, "start": max(starts, default=0)}
     return Outgoing(KIND, f"{order}/{serial}", payload)
+
+
+def serial_of(key: str) -> str:
+    """The device of an outbox row."""
+    return key.partition("/")[2]
 
 
 def _tampered(entry: Numbered) -> bool:
@@ -105,7 +111,7 @@ class Recovery:
         try:
             count = await self._counts.last_sequence(serial)
         except NotFound:
-            return Dead("Moto does not know the device: register it there, or send it a SYNC by hand")
+            return Dead(UNKNOWN_AT_MOTO)
         self._log.error("device.store_lost", serial=serial, order=SYNC, token_count=count)
         return Done(lambda connection: self._create(connection, row, count))
 

@@ -77,7 +77,7 @@ class Registry:
 
     async def register(self, wanted: Registration, *, markets: Sequence[str] = ()) -> None:
         """Add a device, or give an auto-created one its keys. Again with the same values changes nothing, but
-        a new msisdn is stored.
+        a new msisdn is stored, and gets what waits.
 
         Forbidden: it is to be, or is registered, in none of `markets` (none named: all are).
         Conflict: it is registered with other values. BadRequest: it can't have these.
@@ -104,6 +104,7 @@ class Registry:
             if wanted.msisdn not in (None, device.msisdn):
                 device.msisdn = wanted.msisdn
                 self._store.register(connection, device)
+                self._lifecycle.send_by_sms(connection, device)
 
         await self._database.write(add)
 

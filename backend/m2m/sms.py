@@ -1,6 +1,7 @@
 """Commands by SMS: the text line of a command to the number of a silent device's modem (checklist 77).
 
-delivery.py puts the row, this is its handler. A device that was heard since then gets it the other ways.
+delivery.py puts the row, this is its handler. A device that was heard since then gets it the other ways. That
+one is online is believed for ONLINE_S after it was heard: with a broker that dies its last will is lost.
 """
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from backend.m2m.rows import CommandRow, Device
 from backend.m2m.store import Store
 
 POLICY = Policy(attempts=11)  # as many as a callback has
+ONLINE_S = 86_400.0  # a device says how it is four times an hour, if nobody configured it otherwise
 PERMANENT = (BadRequest, Conflict, Unprocessable)  # the same call would be refused for ever
 
 
@@ -38,7 +40,8 @@ class SmsWay:
         command, device = found
         if device.msisdn is None:
             return Done()
-        if device.online or (device.last_seen_ms or 0) > self._clock.now_ms() - self._after_s * 1000:
+        silent_s = ONLINE_S if device.online else self._after_s
+        if (device.last_seen_ms or 0) > self._clock.now_ms() - silent_s * 1000:
             return Retry("the device is there", after_s=self._after_s, free=True)
         line = lines.of(command)
         if line is None:

@@ -12,7 +12,7 @@ import pytest
 from backend.kit.errors import NotFound, Unavailable
 from backend.kit.runtime import iso
 from backend.m2m.lifecycle import viewer_of
-from backend.m2m.recovery import EVERY_MS, QUIET_MS
+from backend.m2m.recovery import EVERY_MS, QUIET_MS, UNKNOWN_AT_MOTO
 from firmware.config import Config
 from protocols.magicbox import wire
 from tests.firmware.network_rig import SERIAL, Service, device_service
@@ -20,6 +20,7 @@ from tests.firmware.rig import DAY_S, LINK_KEY, MOTO_SECRET, Bench, NorFlash, mo
 from tests.scenarios.test_device_and_service import talk
 
 QUIET_S, EVERY_S = QUIET_MS / 1000 + 1, EVERY_MS / 1000 + 1
+ALL = viewer_of("operator", ())
 DIGITS = [moto_token("unlock_relative", 7, number) for number in range(1, 6)]
 
 
@@ -166,6 +167,12 @@ async def test_moto_away_is_asked_again_and_one_that_does_not_know_it_is_told(
     while moto.failures:
         await asyncio.sleep(0.01)
     assert await orders(service) == []
+    letters = (await service.m2m.lifecycle.dead_letters(ALL, before=None, limit=5)).dead_letters
+    assert [(letter.kind, letter.key, letter.error) for letter in letters] == [
+        ("recover", f"sync/{SERIAL}", UNKNOWN_AT_MOTO)
+    ]
+    strangers = await service.m2m.lifecycle.dead_letters(viewer_of("rw", ["RW"]), before=None, limit=5)
+    assert strangers.dead_letters == []
     wiped.reboot()  # a dead letter comes to life again with the next status
     await talk(service, wiped)
     await idle(service)
@@ -205,6 +212,6 @@ async def test_what_retention_took_stands_in_no_later_life_s_way(
         await service.m2m.housekeeping.turn()
     life.reboot()
     await talk(service, life)
-    page = await service.m2m.history.statuses(SERIAL, viewer_of("tester", ()), before=None, limit=5)
+    page = await service.m2m.history.statuses(SERIAL, ALL, before=None, limit=5)
     assert page.records[0].received_at == iso(service.m2m._clock.now_ms())
     assert (await service.m2m.audit()).records[SERIAL].purged > 10

@@ -105,15 +105,26 @@ async def test_a_lost_frame_is_sent_again_after_a_while(
 
 async def test_four_commands_are_under_way_at_once(service: M2mService, database: Database, device) -> None:
     for index in range(6):
-        await create(service, reference=str(index), name="sync")
+        await create(service, reference=str(index))
     items = await service.feed.lease(limit=10, wait_s=0)
-    assert [device.read(item.payload) for item in items] == [
-        [wire.Sync(number, 0)] for number in (1, 2, 3, 4)
-    ]
+    tokens = [wire.Token(number, b"123456789") for number in range(1, 7)]
+    assert [device.read(item.payload) for item in items] == [[token] for token in tokens[:4]]
     await service.feed.confirm([item.id for item in items])
     assert await rows(database, "down") == 0
     results = [wire.CommandResult(device.next_number(), NOW_S, number, 0, b"") for number in (1, 2)]
-    assert await send(service, device, *results) == [wire.Sync(5, 0), wire.Sync(6, 0)]
+    assert await send(service, device, *results) == tokens[4:]
+
+
+async def test_what_is_never_answered_keeps_no_token_waiting(service: M2mService, device) -> None:
+    """A command that an older firmware does not know; its place is taken until it expires."""
+    for index in range(5):
+        await create(service, reference=str(index), name="sync")
+    items = await service.feed.lease(limit=10, wait_s=0)
+    assert [device.read(item.payload) for item in items] == [[wire.Sync(n, 0)] for n in (1, 2, 3)]
+    await service.feed.confirm([item.id for item in items])
+    await create(service, reference="token")
+    (item,) = await service.feed.lease(limit=10, wait_s=0)
+    assert device.read(item.payload) == [wire.Token(6, b"123456789")]
 
 
 @pytest.mark.parametrize(

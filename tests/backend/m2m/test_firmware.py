@@ -237,8 +237,9 @@ async def test_other_commands_go_while_an_update_is_under_way(
     await order(service, "first")
     await order(service, "second")
     for number in range(6):
+        details = {"unlock_code": "123456789"}
         await service.create(
-            identifier=SERIAL, name="sync", details={}, callback_url=None, reference=f"sync {number}"
+            identifier=SERIAL, name="unlock_token", details=details, callback_url=None, reference=f"{number}"
         )
     first = await sent(service, device, device.status(at=NOW_S))
     assert [record.command_id for record in first] == [1, 3, 4, 5, 6], "one update, and four besides"

@@ -162,3 +162,28 @@ async def test_a_modem_may_get_another_number(service: M2mService) -> None:
     stored = await service._database.read(lambda c: service._store.device(c, SERIAL))
     assert stored is not None
     assert stored.msisdn == "256772100111"
+
+
+async def test_a_device_that_is_silent_for_a_day_is_not_online_whatever_its_state_says(
+    service: M2mService, device, phone, clock: ManualClock
+) -> None:
+    """Its last will is lost with a broker that dies, and it never comes again."""
+    await service.register(**DEVICE, msisdn=MODEM)
+    await service.report_state(SERIAL, True, 1)
+    await service.ingest([(SERIAL, device.frame(device.status()))])
+    await create(service)
+    await lease(service)
+    await settled(service, clock, 3600)
+    assert phone.sent == []
+    for _ in range(24):
+        await settled(service, clock, 3600)
+    assert [message["text"] for message in phone.sent] == ["TOKEN: 123456789"]
+
+
+async def test_a_modem_gets_what_was_commanded_before_its_number_was_known(
+    service: M2mService, phone, clock: ManualClock
+) -> None:
+    await create(service)
+    await service.register(**DEVICE, msisdn=MODEM)
+    await settled(service, clock, 300)
+    assert [message["to"] for message in phone.sent] == [MODEM]
