@@ -35,7 +35,7 @@ from backend.mega.tables import MessageRow, Report
 LANES = {"high": "send_high", "normal": "send", "low": "send_low"}
 CALLBACK, REAPPLY = "callback", "reapply"
 
-ATTEMPTS = 60  # about an hour of a provider that is away; then an operator decides
+ATTEMPTS = 1_500  # a day of a provider that is away: a token that comes late is still a token
 TRIES_EACH = 3  # of a provider that is away, before the market's next one is tried
 ASK_AFTER_S = 30.0  # after a time-out: what the provider did take is in its logs by then
 REAPPLY_AFTER_MS = 5_000  # of a report whose message's id was not committed when it came
@@ -129,10 +129,13 @@ class Delivery:
         if provider is None:
             raise Unprocessable(f"provider {row.provider!r} is not configured any more")
         message = ShortMessage(row.id, row.to_msisdn, row.text, row.sender_id)
-        if leased.attempt > 1 and isinstance(provider, Traceable):
-            known = await provider.find(message)
-            if known is not None:
-                return Done(lambda connection: self._found(connection, row, known))
+        try:
+            if leased.attempt > 1 and isinstance(provider, Traceable):
+                known = await provider.find(message)
+                if known is not None:
+                    return Done(lambda connection: self._found(connection, row, known))
+        except Unavailable as error:
+            return await self._later(leased, row, error)
         try:
             answer = await provider.send(message)
         except TimedOut as error:

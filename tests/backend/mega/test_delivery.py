@@ -1,6 +1,7 @@
 """How a message gets out: asking after a time-out, falling back, and telling the client of the end."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ from standardwebhooks import Webhook
 from backend.kit.errors import Unavailable
 from backend.kit.http import TimedOut, Unreachable
 from backend.kit.migrations import migrate
-from backend.mega.delivery import ASK_AFTER_S, ATTEMPTS, TRIES_EACH
+from backend.mega.delivery import ASK_AFTER_S, TRIES_EACH
 from backend.mega.ports import Accepted, Dlr, Refused
 from backend.mega.states import Status
 from tests.backend.mega.rig import (
@@ -147,7 +148,7 @@ async def test_retry_after_is_kept(build, clock):
 
 
 async def test_checklist_98_rwanda_falls_back_to_pindo_when_africastalking_is_away(build, clock):
-    africastalking = ProviderFake(*[Unreachable("no connection")] * ATTEMPTS)
+    africastalking = ProviderFake(*[Unreachable("no connection")] * TRIES_EACH)
     pindo = ProviderFake(Accepted("out_sms_1", "sent"))
     mega = build({"africastalking": africastalking, "pindo": pindo})
     await mega.start()
@@ -158,6 +159,23 @@ async def test_checklist_98_rwanda_falls_back_to_pindo_when_africastalking_is_aw
     assert (len(africastalking.sent), len(pindo.sent)) == (TRIES_EACH, 1)
     (row,) = await mega.report("pindo", [Dlr("out_sms_1", Status.DELIVERED, "DELIVRD")])
     assert (row.id, row.provider, row.status) == (queued.message_id, "pindo", Status.DELIVERED)
+    await mega.stop()
+
+
+async def test_a_provider_that_can_be_asked_and_is_away_gives_way_too(build, clock):
+    """It said each time that nothing went out, so there is nothing to ask about."""
+    away = Unreachable("no connection")
+    infobip = TraceableFake(away, found=[away, away])
+    pindo = ProviderFake()
+    routes = {"KE": ["infobip", "pindo"]}
+    mega = build({"infobip": infobip, "pindo": pindo}, config=replace(CONFIG, routes=routes))
+    await mega.start()
+    await mega.send(to=KENYA, text="x")
+    await settled(mega)
+    for times in range(2, TRIES_EACH + 2):
+        await later(mega, clock, 60, times)
+    assert infobip.events == ["send", "find", "find"]
+    assert (len(pindo.sent), await statuses(mega)) == (1, {"sent": 1})
     await mega.stop()
 
 

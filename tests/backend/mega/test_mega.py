@@ -15,6 +15,7 @@ from backend.kit.database import open_database
 from backend.kit.errors import InternalError, NotFound, Unavailable
 from backend.kit.http import TimedOut, Unreachable
 from backend.kit.migrations import migrate
+from backend.kit.outbox import Policy
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.kit.vault import SEALED, Vault
 from backend.mega.client import MegaClient
@@ -28,7 +29,7 @@ from backend.mega.store import Store
 from simulator.providers.africastalking.routes import make_app as sandbox_app
 from simulator.providers.africastalking.sandbox import AfricasTalkingConfig as SandboxConfig
 from simulator.providers.africastalking.sandbox import AfricasTalkingSandbox
-from tests.backend.mega.rig import CONFIG, ProviderFake, build_mega, settled
+from tests.backend.mega.rig import CONFIG, ProviderFake, build_mega, later, settled
 
 
 async def test_from_the_route_to_the_report_against_the_sandbox(database_url, http_client, database):
@@ -162,12 +163,15 @@ async def test_a_connection_that_was_never_made_is_tried_again(database, clock, 
     await second.stop()
 
 
-async def test_a_provider_that_stays_away_fails_the_message_in_the_end(database, clock, entropy):
-    provider = ProviderFake(*[Unavailable("away", retry_after_s=0)] * ATTEMPTS)
-    mega = build_mega(database, clock, entropy, provider)
+async def test_a_provider_that_stays_away_fails_the_message_after_a_day(database, clock, entropy):
+    assert 86_400 < sum(Policy().after_s(attempt) for attempt in range(1, ATTEMPTS)) < 100_000
+    mega = build_mega(database, clock, entropy, ProviderFake(*[Unavailable("away")] * 2))
     await mega.start()
     await mega.send(to="256772123456", text="x")
-    await settled(mega, times=ATTEMPTS)
+    await settled(mega)
+    outbox = mega._store.outbox.table
+    await database.write(lambda c: c.execute(outbox.update().values(attempts=ATTEMPTS - 1)))
+    await later(mega, clock, 60, times=2)
     audit = await mega.audit()
     assert (audit.messages_by_status, audit.dead_letters) == ({"failed": 1}, 1)
     await mega.stop()
