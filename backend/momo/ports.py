@@ -140,6 +140,14 @@ class Failed:
 ProviderStatus = Standing | Taken | Succeeded | Failed
 
 
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The money moved by one of these transactions; `otherwise`, if all of them are other payments'."""
+
+    transactions: tuple[Succeeded, ...]
+    otherwise: Standing
+
+
 class Provider(Protocol):
     """An adapter.
 
@@ -175,7 +183,7 @@ class Provider(Protocol):
         """Ask for the money: PENDING, Taken or Failed."""
         ...
 
-    async def status(self, debit: Debit, heard: Sequence[bytes], /) -> ProviderStatus:
+    async def status(self, debit: Debit, heard: Sequence[bytes], /) -> ProviderStatus | OneOf:
         """What became of a request. `heard`: the bodies of its callbacks, oldest first, as they came."""
         ...
 

@@ -236,6 +236,17 @@ class Store:
         statement = select(*columns).where(tuple_(*columns).in_(transactions))
         return {(str(key), str(tx)) for key, tx in connection.execute(statement)}
 
+    def of_others(self, connection: Connection, payment: PaymentRow, transactions: Sequence[str]) -> set[str]:
+        """Which of a provider's transactions are of other payments that we asked it for."""
+        table = self.payments
+        statement = select(table.c.provider_tx).where(
+            table.c.provider_key == payment.provider_key,
+            table.c.provider_tx.in_(transactions),
+            table.c.id != payment.id,
+            table.c.client != PROVIDERS,
+        )
+        return set(connection.execute(statement).scalars())
+
     def locked(self, connection: Connection, ids: Sequence[str]) -> dict[str, PaymentRow]:
         """Payments by id, locked in id order until the transaction ends."""
         statement = (

@@ -20,7 +20,17 @@ from backend.kit.http import TimedOut, Unreachable
 from backend.kit.outbox import Done, Handler, Leased, Outcome, Outgoing, Retry
 from backend.kit.runtime import Clock, iso
 from backend.momo.callback_paths import CallbackPaths
-from backend.momo.ports import Billing, Debit, Failed, Provider, ProviderStatus, Standing, Succeeded, Taken
+from backend.momo.ports import (
+    Billing,
+    Debit,
+    Failed,
+    OneOf,
+    Provider,
+    ProviderStatus,
+    Standing,
+    Succeeded,
+    Taken,
+)
 from backend.momo.states import PAID, TABLE, Event, State
 from backend.momo.store import PaymentRow, Store
 
@@ -93,7 +103,17 @@ class Transfers:
         """What its provider says became of a payment. Unavailable: it says nothing now."""
         provider = self._provider(payment)
         heard = await self._database.read(lambda c: self._store.callbacks_of(c, payment.id))
-        return await provider.status(self._debit(payment, provider), heard)
+        seen = await provider.status(self._debit(payment, provider), heard)
+        return await self._told_apart(payment, seen) if isinstance(seen, OneOf) else seen
+
+    async def _told_apart(self, payment: PaymentRow, seen: OneOf) -> ProviderStatus:
+        """The transaction that no other payment has; of several, nobody knows which it is."""
+        named = [each.provider_tx for each in seen.transactions]
+        taken = await self._database.read(lambda c: self._store.of_others(c, payment, named))
+        left = [each for each in seen.transactions if each.provider_tx not in taken]
+        if not left:
+            return seen.otherwise
+        return left[0] if len(left) == 1 else Standing.PENDING
 
     async def confirm_again(self, payment_ids: Sequence[str]) -> None:
         """Tell billing of paid payments once more: it does not have them, and books each once."""

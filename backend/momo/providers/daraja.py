@@ -2,8 +2,9 @@
 
 A push has no id of ours, so it is never repeated: its CheckoutRequestID is the `handle`. The callback has the
 receipt, and nobody signs it: it is believed when the query says the same. The query has no receipt. Where
-the callback was lost, the receipt is looked for in the pulled list, by customer, account, amount and time;
-what fits several payments stays with an operator. Paybill payments: daraja_c2b.py.
+the callback was lost, the receipt is looked for in the pulled list, by customer, account, amount and time:
+the one that no other payment has (transfers.py). Where several are left reconciliation books them. Paybill
+payments: daraja_c2b.py.
 """
 
 import base64
@@ -18,7 +19,7 @@ from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import HttpAnswer, HttpClient, TimedOut, Unreachable
 from backend.kit.runtime import Clock
-from backend.momo.ports import Debit, Failed, ProviderStatus, Standing, StatementLine, Succeeded, Taken
+from backend.momo.ports import Debit, Failed, OneOf, ProviderStatus, Standing, StatementLine, Succeeded, Taken
 from backend.momo.providers.calls import (
     SEND_TIMEOUT_S,
     TOKEN_TIMEOUT_S,
@@ -160,13 +161,13 @@ class DarajaProvider:
             return Failed(problem.error_message or f"HTTP_{answer.status}")
         raise TimedOut(detail)
 
-    async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus:
+    async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus | OneOf:
         """See Provider."""
         results = [result for result in map(_heard, heard) if result is not None]
         told = [result.CheckoutRequestID for result in results if result.CheckoutRequestID]
         handle = debit.handle or (told[0] if told else None)
         if handle is None:  # whether it was taken, only the list can tell
-            return await self._listed(debit) or Standing.NOT_FOUND
+            return await self._listed(debit, otherwise=Standing.NOT_FOUND)
         seen = await self._query(debit.base_url, handle)
         if not isinstance(seen, _Result):
             return seen
@@ -178,7 +179,7 @@ class DarajaProvider:
         for result in results:
             if result.CheckoutRequestID == handle and str(result.ResultCode) == "0":
                 return _succeeded(result)
-        return await self._listed(debit) or Standing.PENDING
+        return await self._listed(debit, otherwise=Standing.PENDING)
 
     async def statement(self, first_ms: int, last_ms: int) -> Sequence[StatementLine]:
         """See Statements: what the list has, of the last 48 hours, pushes and paybill payments alike."""
@@ -202,8 +203,8 @@ class DarajaProvider:
             return Standing.NOT_FOUND
         raise _unavailable(answer, "query")
 
-    async def _listed(self, debit: Debit) -> Succeeded | None:
-        """The one payment in the pulled list that this push can have been."""
+    async def _listed(self, debit: Debit, *, otherwise: Standing) -> ProviderStatus | OneOf:
+        """The payments in the pulled list that this push can have been."""
         first_ms, last_ms = debit.created_at_ms - PULL_BEFORE_MS, debit.created_at_ms + PULL_AFTER_MS
         fitting: list[_Paid] = []
         for number in range(MAX_PAGES):
@@ -211,9 +212,10 @@ class DarajaProvider:
             fitting += [paid for paid in page if _fits(paid, debit)]
             if len(page) < PAGE:
                 break
-        if len(fitting) != 1:
-            return None
-        return Succeeded(fitting[0].transaction_id, debit.amount_subunit, CURRENCY)
+        if not fitting:
+            return otherwise
+        seen = (Succeeded(paid.transaction_id, debit.amount_subunit, CURRENCY) for paid in fitting)
+        return OneOf(tuple(seen), otherwise)
 
     async def _page(self, base_url: str, first_ms: int, last_ms: int, *, offset: int) -> list[_Paid]:
         body = {
