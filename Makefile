@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Tests start some hundreds of processes; where this is set, each would compile our packages anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 TARGETS := esp32 rp2 unix
 STUBS  := $(TARGETS:%=requirements/stubs-%.lock)
