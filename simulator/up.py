@@ -17,7 +17,7 @@ from backend.kit.database import Database, open_database
 from backend.kit.errors import CannotStart, Unavailable
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
-from backend.kit.tls import Tls
+from backend.kit.tls import Tls, trusts_itself
 from backend.kit.webhooks import is_public
 from backend.m2m.ports import SystemResolver
 from backend.settings import ListenSettings, read_settings
@@ -56,6 +56,7 @@ def run(options: UpOptions) -> int:
         settings = read_settings(UpSettings)
         logs.configure(as_json=settings.log_json)
         tls = read_settings(ListenSettings).tls(settings.host)
+        trusts_itself(tls, settings.host)
         users = ("up", *SERVICES, *(user_of(name) for name in SANDBOXES))
         data_dir = DataDir(options.data_dir, users, SystemEntropy())
         (data_dir.path / CREDENTIALS).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ A process that others can reach speaks TLS, or is told that TLS ends in front of
 """
 
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -39,6 +40,24 @@ def prepare(host: str, *, certificate: Path | None, key: Path | None, ca: Path |
         )
     server = None if certificate is None or key is None else _server(certificate, key)
     return Tls(server, _client(ca), None if ca is None else ca.absolute())
+
+
+def trusts_itself(tls: Tls, host: str) -> None:
+    """CannotStart: our own clients refuse what this process shows as `host`; found without a connection."""
+    if tls.server is None:
+        return
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = tls.client.wrap_bio(to_client, to_server, server_hostname=host)
+    server = tls.server.wrap_bio(to_server, to_client, server_side=True)
+    try:
+        for side in (client, server, client):  # asks; shows its certificate; judges it
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    except ssl.SSLCertVerificationError as error:
+        raise CannotStart(
+            f"PAYG_TLS_CERTIFICATE is not trusted for {host} ({error.verify_message}); name {host} in it, "
+            "and in PAYG_TLS_CA the authority that signed it, or itself if nobody did"
+        ) from None
 
 
 def is_loopback(host: str) -> bool:

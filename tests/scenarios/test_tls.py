@@ -37,9 +37,12 @@ async def test_checklist_99_everything_listens_with_tls(tmp_path: Path) -> None:
     assert "BROKEN" not in up.log()
 
 
-async def test_payg_up_does_not_open_itself_to_strangers(tmp_path: Path) -> None:
+async def test_payg_up_does_not_start_open_to_strangers_or_refused_by_itself(tmp_path: Path) -> None:
     up = ("up", "--http-port", "0", "--mqtt-port", "0", "--ws-port", "0", "--data-dir", str(tmp_path / "d"))
+    alone = certificates.make(tmp_path).environment
+    del alone["PAYG_TLS_CA"]
     for env, says in (
+        (alone, "in PAYG_TLS_CA the authority that signed it"),
         ({"PAYG_UP_HOST": "::"}, "PAYG_TLS_IN_FRONT"),
         ({"PAYG_TLS_CERTIFICATE": str(tmp_path / "none"), "PAYG_TLS_KEY": "none"}, "can't be read"),
     ):

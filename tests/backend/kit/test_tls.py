@@ -130,3 +130,17 @@ def test_bad_files_are_one_line(files: Certificates, tmp_path: Path) -> None:
         assert "\n" not in str(refused.value)
     with pytest.raises(CannotStart, match="belong together"):
         tls.prepare("127.0.0.1", certificate=files.server, key=None, ca=None, in_front=False)
+
+
+def test_a_certificate_that_our_own_clients_refuse_is_found_before_anything_starts(
+    files: Certificates,
+) -> None:
+    tls.trusts_itself(prepared(files), "127.0.0.1")
+    tls.trusts_itself(
+        tls.prepare("127.0.0.1", certificate=None, key=None, ca=None, in_front=False), "127.0.0.1"
+    )
+    with pytest.raises(CannotStart, match="PAYG_TLS_CERTIFICATE is not trusted for 127.0.0.2"):
+        tls.trusts_itself(prepared(files), "127.0.0.2")
+    strange = tls.prepare("127.0.0.1", certificate=files.server, key=files.server, ca=None, in_front=False)
+    with pytest.raises(CannotStart, match="unable to get local issuer certificate.*PAYG_TLS_CA"):
+        tls.trusts_itself(strange, "127.0.0.1")
