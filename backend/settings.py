@@ -16,11 +16,13 @@ from backend.kit.tls import Tls, is_loopback, prepare
 from backend.kit.webhooks import LOOPBACK
 from backend.momo.schedule import Plan
 from backend.money import Biller
+from backend.setting_types import HexSecret, PrivateKey, Secret, Url
 from backend.sms import AFRICASTALKING_USER, PRICES, ROUTES, SmsRouting
 from backend.sources import sources_of
 
 T = TypeVar("T", bound=BaseSettings)
 
+_FIELD = re.compile('field "([a-z0-9_]+)"')
 _OTHER_MTN = re.compile("mtn_([a-z]{2})_api_(user|key)")
 
 
@@ -32,9 +34,12 @@ def read_settings(kind: type[T]) -> T:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         prefix = "" if name.isupper() else str(kind.model_config.get("env_prefix") or "")
-        raise CannotStart(f"{prefix}{name.upper()}: {first['msg']}") from None
+        says = first["msg"].removeprefix("Value error, ")
+        raise CannotStart(f"{prefix}{name.upper()}: {says}") from None
     except SettingsError as error:
-        raise CannotStart(f"{error}; its value is JSON") from None
+        found = _FIELD.search(str(error))
+        name = str(kind.model_config.get("env_prefix") or "") + found[1].upper() if found else str(error)
+        raise CannotStart(f"{name}: its value is no JSON") from None
 
 
 def split(value: object) -> object:
@@ -108,25 +113,25 @@ class ServeSettings(ListenSettings):
         description="By provider, the networks that its callbacks come from; `safaricom` is Daraja's list.",
     )
 
-    solarium_url: str = "http://127.0.0.1:8101"
-    momo_url: str = "http://127.0.0.1:8102"
-    mese_url: str = "http://127.0.0.1:8103"
-    mega_url: str = "http://127.0.0.1:8104"
-    moto_url: str = "http://127.0.0.1:8105"
-    m2m_url: str = "http://127.0.0.1:8106"
-    hub_url: str = "http://127.0.0.1:8107"
+    solarium_url: Url = "http://127.0.0.1:8101"
+    momo_url: Url = "http://127.0.0.1:8102"
+    mese_url: Url = "http://127.0.0.1:8103"
+    mega_url: Url = "http://127.0.0.1:8104"
+    moto_url: Url = "http://127.0.0.1:8105"
+    m2m_url: Url = "http://127.0.0.1:8106"
+    hub_url: Url = "http://127.0.0.1:8107"
 
-    mtn_base_url: str = "http://127.0.0.1:8080/sandbox/mtn"
-    daraja_base_url: str = "http://127.0.0.1:8080/sandbox/daraja"
-    airtel_base_url: str = "http://127.0.0.1:8080/sandbox/airtel"
-    equity_base_url: str = "http://127.0.0.1:8080/sandbox/equity"
-    halopesa_base_url: str = "http://127.0.0.1:8080/sandbox/halopesa"
-    halopesa_auth_base_url: str = Field(
+    mtn_base_url: Url = "http://127.0.0.1:8080/sandbox/mtn"
+    daraja_base_url: Url = "http://127.0.0.1:8080/sandbox/daraja"
+    airtel_base_url: Url = "http://127.0.0.1:8080/sandbox/airtel"
+    equity_base_url: Url = "http://127.0.0.1:8080/sandbox/equity"
+    halopesa_base_url: Url = "http://127.0.0.1:8080/sandbox/halopesa"
+    halopesa_auth_base_url: Url = Field(
         default="http://127.0.0.1:8080/sandbox/halopesa", description="AzamPay's authenticator."
     )
-    africastalking_base_url: str = "http://127.0.0.1:8080/sandbox/africastalking"
-    infobip_base_url: str = "http://127.0.0.1:8080/sandbox/infobip"
-    pindo_base_url: str = "http://127.0.0.1:8080/sandbox/pindo"
+    africastalking_base_url: Url = "http://127.0.0.1:8080/sandbox/africastalking"
+    infobip_base_url: Url = "http://127.0.0.1:8080/sandbox/infobip"
+    pindo_base_url: Url = "http://127.0.0.1:8080/sandbox/pindo"
 
     africastalking_username: str = AFRICASTALKING_USER
     sms_routes: dict[str, list[str]] = Field(
@@ -162,58 +167,58 @@ class ServeSettings(ListenSettings):
         default=True, description="Whether what is certain is made good, or only reported."
     )
 
-    master_key: SecretStr | None = Field(default=None, description="Hex; seals the secrets in the databases.")
-    solarium_api_key: SecretStr | None = None
-    momo_api_key: SecretStr | None = None
-    moto_api_key: SecretStr | None = None
-    m2m_api_key: SecretStr | None = Field(
+    master_key: Secret | None = Field(default=None, description="Hex; seals the secrets in the databases.")
+    solarium_api_key: Secret | None = None
+    momo_api_key: Secret | None = None
+    moto_api_key: Secret | None = None
+    m2m_api_key: Secret | None = Field(
         default=None,
         validation_alias=AliasChoices("PAYG_M2M_API_KEY", "M2M_API_KEY"),
         description="M2M's API key; the seed calls it M2M_API_KEY (checklist 61).",
     )
-    mega_api_key: SecretStr | None = None
-    hub_api_key: SecretStr | None = None
-    webhook_secret: SecretStr | None = Field(
+    mega_api_key: Secret | None = None
+    hub_api_key: Secret | None = None
+    webhook_secret: HexSecret | None = Field(
         default=None, description="Hex; signs M2M's callbacks to Solarium."
     )
 
-    mtn_subscription_key: SecretStr | None = None
-    mtn_ug_api_user: SecretStr | None = None
-    mtn_ug_api_key: SecretStr | None = None
-    mtn_rw_api_user: SecretStr | None = None
-    mtn_rw_api_key: SecretStr | None = None
-    mtn_api_users: dict[str, SecretStr] = Field(
+    mtn_subscription_key: Secret | None = None
+    mtn_ug_api_user: Secret | None = None
+    mtn_ug_api_key: Secret | None = None
+    mtn_rw_api_user: Secret | None = None
+    mtn_rw_api_key: Secret | None = None
+    mtn_api_users: dict[str, Secret] = Field(
         default={}, description="By market: the API user at MTN, of other markets than UG and RW."
     )
-    mtn_api_keys: dict[str, SecretStr] = Field(default={}, description="By market: that user's key.")
-    daraja_consumer_key: SecretStr | None = None
-    daraja_consumer_secret: SecretStr | None = None
-    daraja_passkey: SecretStr | None = None
-    daraja_c2b_secret: SecretStr | None = Field(
+    mtn_api_keys: dict[str, Secret] = Field(default={}, description="By market: that user's key.")
+    daraja_consumer_key: Secret | None = None
+    daraja_consumer_secret: Secret | None = None
+    daraja_passkey: Secret | None = None
+    daraja_c2b_secret: HexSecret | None = Field(
         default=None, description="32 hex digits; the last part of both registered C2B URLs."
     )
-    airtel_client_id: SecretStr | None = None
-    airtel_client_secret: SecretStr | None = None
-    airtel_hook_secret: SecretStr | None = Field(
+    airtel_client_id: Secret | None = None
+    airtel_client_secret: Secret | None = None
+    airtel_hook_secret: HexSecret | None = Field(
         default=None, description="32 hex digits; the last part of the registered callback URL."
     )
-    equity_api_key: SecretStr | None = None
-    equity_consumer_secret: SecretStr | None = None
-    equity_private_key: SecretStr | None = Field(default=None, description="PEM; signs requests to Jenga.")
-    equity_ipn_password: SecretStr | None = Field(
+    equity_api_key: Secret | None = None
+    equity_consumer_secret: Secret | None = None
+    equity_private_key: PrivateKey | None = Field(default=None, description="PEM; signs requests to Jenga.")
+    equity_ipn_password: Secret | None = Field(
         default=None, description="Of the Basic login of EazzyPay's notifications."
     )
-    halopesa_client_id: SecretStr | None = None
-    halopesa_client_secret: SecretStr | None = None
-    halopesa_api_key: SecretStr | None = None
-    africastalking_api_key: SecretStr | None = None
-    infobip_api_key: SecretStr | None = None
-    pindo_token: SecretStr | None = None
-    mese_ussd_secret: SecretStr | None = Field(
+    halopesa_client_id: Secret | None = None
+    halopesa_client_secret: Secret | None = None
+    halopesa_api_key: Secret | None = None
+    africastalking_api_key: Secret | None = None
+    infobip_api_key: Secret | None = None
+    pindo_token: Secret | None = None
+    mese_ussd_secret: HexSecret | None = Field(
         default=None, description="Last part of the aggregator's USSD paths, 32 hex digits."
     )
-    mega_dlr_secret: SecretStr | None = Field(
-        default=None, description="Path part of the delivery report hooks."
+    mega_dlr_secret: HexSecret | None = Field(
+        default=None, description="32 hex digits; path part of the delivery report hooks."
     )
 
     @field_validator("callback_hosts", mode="before")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,7 +33,7 @@ def run(
     stdout: TextIO,
 ) -> int:
     """0: everything agrees, or was made good; 1: something differs. CommandError: momo can't do it."""
-    chosen = day or _yesterday(clock)
+    chosen = _chosen(day, clock)
 
     async def work() -> int:
         async with reach("momo", header="API-KEY", data_dir=data_dir, url=url) as (http, momo):
@@ -45,9 +45,11 @@ def run(
 async def _all(
     http: HttpClient, momo: Remote, providers: Sequence[str], day: str, *, settle: bool, stdout: TextIO
 ) -> int:
-    every = list(providers) or (await momo.get(http, "/reconciliation/providers"))["providers"]
+    every: list[str] = (await momo.get(http, "/reconciliation/providers"))["providers"]
+    if unknown := [name for name in providers if name not in every]:
+        raise CommandError(f"--provider: {unknown[0]} is none of {', '.join(every)}")
     code = 0
-    for provider_key in every:
+    for provider_key in providers or every:
         wanted = {"provider_key": provider_key, "day": day, "settle": settle}
         try:
             report = await momo.post(http, "/reconciliation/runs", wanted)
@@ -93,6 +95,14 @@ def _left(report: Mapping[str, Any]) -> int:
     return sum(each["provider_tx"] not in healed for kind in KINDS for each in report[kind])
 
 
-def _yesterday(clock: Clock) -> str:
-    now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
-    return (now - timedelta(days=1)).date().isoformat()
+def _chosen(day: str | None, clock: Clock) -> str:
+    """The day as momo takes it; yesterday if none is named. CommandError: no day, or one to come."""
+    today = datetime.fromtimestamp(clock.now_ms() / 1000, UTC).date()
+    yesterday = today - timedelta(days=1)
+    try:
+        chosen = yesterday if day is None else date.fromisoformat(day)
+    except ValueError:
+        raise CommandError(f"--day: {day!r} is no date; write it like {yesterday}") from None
+    if chosen > today:
+        raise CommandError(f"--day: {chosen} has not begun; the last whole day is {yesterday}")
+    return chosen.isoformat()

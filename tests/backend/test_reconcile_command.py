@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 from backend.commands.reconcile import run
 from backend.commands.remote import CommandError
 from backend.kit.database import open_database
+from backend.kit.errors import Unavailable
 from backend.kit.runtime import iso
 from backend.momo.ports import StatementLine
 from backend.momo.routes import make_app
@@ -26,10 +27,23 @@ def billing():
     return BillingFake()
 
 
+class Provider(ProviderFake):
+    away = False
+
+    async def statement(self, first_ms, last_ms):
+        if self.away:
+            raise Unavailable("it does not answer")
+        return await super().statement(first_ms, last_ms)
+
+
 @pytest.fixture
-async def server(database_url, clock, entropy, billing):
+def provider():
+    return Provider()
+
+
+@pytest.fixture
+async def server(database_url, clock, entropy, billing, provider):
     database = open_database(database_url, "momo")
-    provider = ProviderFake()
     provider.lines = [
         StatementLine("TX9", 100_00, "KES", paid_at_ms=START_MS, reference="254543"),
         StatementLine("TX8", 250_50, "KES", paid_at_ms=START_MS, reference="254543"),
@@ -47,11 +61,11 @@ async def server(database_url, clock, entropy, billing):
     await database.close()
 
 
-async def command(tmp_path, clock, url, providers=()):
+async def command(tmp_path, clock, url, providers=(), day=None):
     """In a thread of its own, as it runs its own loop."""
     out = io.StringIO()
     code = await asyncio.to_thread(
-        run, providers, None, settle=True, data_dir=tmp_path, url=url, clock=clock, stdout=out
+        run, providers, day, settle=True, data_dir=tmp_path, url=url, clock=clock, stdout=out
     )
     return code, out.getvalue()
 
@@ -69,12 +83,13 @@ async def test_differences_are_printed_and_the_exit_code_tells(server, tmp_path,
     assert (code, out.count("\n")) == (0, 1)
 
 
-async def test_one_that_cannot_be_reconciled_is_exit_code_2(server, tmp_path, clock, monkeypatch):
+async def test_one_that_cannot_be_reconciled_is_exit_code_2(server, provider, tmp_path, clock, monkeypatch):
     monkeypatch.setenv("PAYG_MOMO_API_KEY", "key")
-    code, out = await command(tmp_path, clock, str(server.make_url("")), ["tz_x_y"])
-    assert code == 2
-    assert "tz_x_y" in out
-    assert "422" in out
+    provider.away = True
+    clock.advance(DAY_S)
+    code, out = await command(tmp_path, clock, str(server.make_url("")))
+    assert (code, out.count("\n")) == (2, 2)
+    assert f"ke_safaricom_mpesa {iso(START_MS)[:10]}: not reconciled: momo answered HTTP 503" in out
 
 
 async def test_address_and_key_come_from_the_data_dir_of_payg_up(server, tmp_path, clock):
@@ -97,3 +112,17 @@ def test_without_a_key_or_a_service_it_says_what_to_do(tmp_path):
     (tmp_path / "secrets.json").write_text(json.dumps({"momo_api_key": "key"}))
     with pytest.raises(CommandError, match="is it running"):
         call("http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ({"day": "soon"}, "--day: 'soon' is no date; write it like 20"),
+        ({"day": "2999-01-01"}, "--day: 2999-01-01 has not begun; the last whole day is 20"),
+        ({"providers": ["visa"]}, "--provider: visa is none of ke_equity_eazzypay, ke_safaricom_mpesa"),
+    ],
+)
+async def test_a_wrong_day_or_provider_is_one_line(server, tmp_path, clock, named, says):
+    (tmp_path / "secrets.json").write_text('{"momo_api_key": "key"}')
+    with pytest.raises(CommandError, match=says):
+        await command(tmp_path, clock, str(server.make_url("/")), **named)

@@ -139,8 +139,8 @@ def test_a_certificate_that_our_own_clients_refuse_is_found_before_anything_star
     tls.trusts_itself(
         tls.prepare("127.0.0.1", certificate=None, key=None, ca=None, in_front=False), "127.0.0.1"
     )
-    with pytest.raises(CannotStart, match="PAYG_TLS_CERTIFICATE is not trusted for 127.0.0.2"):
+    with pytest.raises(CannotStart, match=r"PAYG_TLS_CERTIFICATE is not trusted for 127\.0\.0\.2"):
         tls.trusts_itself(prepared(files), "127.0.0.2")
     strange = tls.prepare("127.0.0.1", certificate=files.server, key=files.server, ca=None, in_front=False)
-    with pytest.raises(CannotStart, match="unable to get local issuer certificate.*PAYG_TLS_CA"):
+    with pytest.raises(CannotStart, match=r"unable to get local issuer certificate.*PAYG_TLS_CA"):
         tls.trusts_itself(strange, "127.0.0.1")
