@@ -160,7 +160,7 @@ class Desk:
             "amount": keywords.major(wish.amount_major * 100),
             "reference": account.reference,
         }
-        route = await payments.resolve(reference=account.reference, market=row.market)
+        route = await payments.resolve(reference=account.reference, market=row.market, msisdn=row.sender)
         if route is None:
             await self._reply(row, keywords.REFUSED.format(**words))
             return Done()

@@ -127,8 +127,8 @@ class Payment(Protocol):
 class Payments(Protocol):
     """momo."""
 
-    async def resolve(self, *, reference: str, market: str) -> AccountRoute | None:
-        """The route of an account of `market`, or None."""
+    async def resolve(self, *, reference: str, market: str, msisdn: str) -> AccountRoute | None:
+        """The route of an account of `market` for who pays from `msisdn`, or None."""
         ...
 
     async def pay(

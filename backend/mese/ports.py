@@ -36,8 +36,8 @@ class Payment(Protocol):
 class Payments(Protocol):
     """The gateway. Every call raises Unavailable when it can't be reached; TimedOut when nobody knows."""
 
-    async def resolve(self, *, reference: str, market: str) -> AccountRoute | None:
-        """The route of an account of `market`, or None."""
+    async def resolve(self, *, reference: str, market: str, msisdn: str) -> AccountRoute | None:
+        """The route of an account of `market` for who pays from `msisdn`, or None."""
         ...
 
     async def validate(

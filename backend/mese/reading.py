@@ -94,7 +94,7 @@ class Reader:
     async def _account(self, session: Session, typed: str) -> Reading:
         if not REFERENCE.fullmatch(typed):
             return Reading(Event.NOT_FOUND, session)
-        route = await self._payments.resolve(reference=typed, market=session.market)
+        route = await self._payments.resolve(reference=typed, market=session.market, msisdn=session.msisdn)
         if route is None:
             return Reading(Event.NOT_FOUND, session)
         session = replace(

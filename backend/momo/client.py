@@ -31,9 +31,10 @@ class MomoClient:
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
 
-    async def resolve(self, *, reference: str, market: str) -> RouteAnswer | None:
+    async def resolve(self, *, reference: str, market: str, msisdn: str | None = None) -> RouteAnswer | None:
         """See MomoService.resolve."""
-        answer = await self._post("/resolve", ResolveRequest(reference=reference, market=market))
+        asked = ResolveRequest(reference=reference, market=market, msisdn=msisdn)
+        answer = await self._post("/resolve", asked)
         if answer.status == 404 and _status_of(answer) == "reference_not_found":
             return None
         return _decoded(answer, 200, RouteAnswer, "resolve")

@@ -27,6 +27,7 @@ every other one `{"error", "message"}`; /confirm_payment answers without a body.
 """
 KEY = api_key("API-KEY")
 PAYMENTS, MOMOEP = "Payments that we ask for", "Payments that customers begin"
+RESOLVE = {"reference": "254543", "market": "UG", "msisdn": "256772123456"}
 VALIDATE = {
     "reference": "254543",
     "currency": "UGX",
@@ -64,7 +65,7 @@ def _asked_for(handlers: Mapping[str, Handler]) -> list[Operation]:
             handlers["/resolve"],
             "Where payments to a reference go",
             tag=PAYMENTS,
-            request=Media(JSON, ResolveRequest, example={"reference": "254543", "market": "UG"}),
+            request=Media(JSON, ResolveRequest, example=RESOLVE),
             answers={200: RouteAnswer, 404: ValidationAnswer, **_errors(401, 403, 413, 503)},
             security=KEY,
         ),

@@ -18,7 +18,7 @@ class Validation(Protocol):
 
 
 class AccountRoute(Protocol):
-    """Where payments for an account go: through which provider, in which currency, for which business."""
+    """Where payments for an account go: through which providers, in which currency, for which business."""
 
     @property
     def reference(self) -> str: ...
@@ -27,7 +27,7 @@ class AccountRoute(Protocol):
     @property
     def currency(self) -> str: ...
     @property
-    def provider_key(self) -> str: ...
+    def provider_keys(self) -> Sequence[str]: ...
     @property
     def customer_name(self) -> str | None: ...
 

@@ -36,7 +36,6 @@ from backend.momo.schemas import (
     KeyQuery,
     PaymentRequest,
     ResolveRequest,
-    RouteAnswer,
     ValidatePayment,
     ValidateRequest,
     ValidationAnswer,
@@ -97,17 +96,10 @@ class _Routes:
         client = self.client(request)
         body = await read_json(request, ResolveRequest)
         client.check(body.market)
-        route = await self.service.resolve(reference=body.reference, market=body.market)
+        route = await self.service.resolve(reference=body.reference, market=body.market, msisdn=body.msisdn)
         if route is None:
             return json_response(NOT_FOUND, status=404)
-        answer = RouteAnswer(
-            reference=route.reference,
-            business_account=route.business_account,
-            currency=route.currency,
-            provider_key=route.provider_key,
-            customer_name=route.customer_name,
-        )
-        return json_response(answer)
+        return json_response(route)
 
     async def validate(self, request: web.Request) -> web.Response:
         client = self.client(request)

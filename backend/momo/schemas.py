@@ -28,10 +28,11 @@ def epoch_ms(moment: datetime) -> int:
 
 
 class ResolveRequest(msgspec.Struct, kw_only=True):
-    """POST /resolve."""
+    """POST /resolve; `msisdn`: who is to pay, where an account can be paid through several networks."""
 
     reference: Text
     market: Market
+    msisdn: Msisdn | None = None
 
 
 class ValidateRequest(msgspec.Struct, kw_only=True):

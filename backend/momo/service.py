@@ -29,11 +29,12 @@ from backend.kit.runtime import Clock, Entropy, uuid4
 from backend.momo.callback_paths import CallbackPaths
 from backend.momo.errors import BY_CODE
 from backend.momo.inbound import Inbound
-from backend.momo.ports import AccountRoute, Billing, Paybill, Provider, SharedHook, Statements, Validation
+from backend.momo.networks import choose
+from backend.momo.ports import Billing, Paybill, Provider, SharedHook, Statements, Validation
 from backend.momo.reconciliation import Reconciliation
 from backend.momo.reports import Reports
 from backend.momo.schedule import TICK_S, Plan, Schedule
-from backend.momo.schemas import Payment
+from backend.momo.schemas import Payment, RouteAnswer
 from backend.momo.states import PAID, SETTLED, STATUS, State
 from backend.momo.store import Key, PaymentRow, Store, key_of
 from backend.momo.transfers import POLL, REQUEST, Transfers
@@ -164,9 +165,19 @@ class MomoService:
         """Make an api key valid, if it is not yet."""
         await self.keys.add(key, client=client, markets=markets)
 
-    async def resolve(self, *, reference: str, market: str) -> AccountRoute | None:
-        """The route of an account of `market`, or None."""
-        return await self._billing.resolve(reference=reference, market=market)
+    async def resolve(self, *, reference: str, market: str, msisdn: str | None = None) -> RouteAnswer | None:
+        """The route of an account of `market`, or None; `msisdn`: who pays (networks.py)."""
+        route = await self._billing.resolve(reference=reference, market=market)
+        if route is None:
+            return None
+        here = [key for key in route.provider_keys if key in self._providers]
+        return RouteAnswer(
+            reference=route.reference,
+            business_account=route.business_account,
+            currency=route.currency,
+            provider_key=choose(here or route.provider_keys, msisdn),
+            customer_name=route.customer_name,
+        )
 
     async def validate(
         self,

@@ -84,13 +84,17 @@ class ResolveRequest(Struct, frozen=True):
 
 
 class AccountRoute(Struct, frozen=True):
-    """How an account is paid: what validate and confirm want to know besides the amount."""
+    """How an account is paid: what validate and confirm want to know besides the amount.
+
+    provider_keys: all that may pay into it; provider_key: the first of them.
+    """
 
     reference: str
     business_account: str
     currency: str
     provider_key: str
     customer_name: str | None
+    provider_keys: list[str]
 
 
 class CustomerAccountsRequest(Struct, frozen=True):

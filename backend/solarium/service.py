@@ -237,7 +237,7 @@ class Solarium:
         found = [account for account in accounts if account.market == market]
         if len({account.id for account in found}) != 1:
             return None
-        return _route(min(found, key=lambda account: account.provider_key))
+        return _route(sorted(found, key=lambda account: account.provider_key))
 
     async def booked_payments(self, provider_key: str, transactions: Sequence[str]) -> list[Booked]:
         """Those of a provider's transactions that are in the ledger."""
@@ -332,11 +332,13 @@ def _feed_item(row: Leased) -> FeedItem:
     )
 
 
-def _route(account: Account) -> AccountRoute:
+def _route(ways: Sequence[Account]) -> AccountRoute:
+    account = ways[0]
     return AccountRoute(
         reference=account.reference,
         business_account=account.business_account,
         currency=account.currency,
         provider_key=account.provider_key,
         customer_name=account.customer_name,
+        provider_keys=[way.provider_key for way in ways],
     )

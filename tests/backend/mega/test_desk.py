@@ -70,7 +70,8 @@ class MomoFake:
     route: Route | None = field(default_factory=Route)
     status: str = "pending"
 
-    async def resolve(self, *, reference, market):
+    async def resolve(self, *, reference, market, msisdn):
+        assert msisdn
         return self.route
 
     async def pay(self, *, idempotency_key, **payment):

@@ -36,8 +36,9 @@ class PaymentsFake:
     down: dict[str, Exception] = field(default_factory=dict)
     waits: list[float] = field(default_factory=list)
 
-    async def resolve(self, *, reference, market):
+    async def resolve(self, *, reference, market, msisdn):
         await self._called("resolve")
+        assert msisdn
         return Answer() if reference in ("254543", "777") and market == "UG" else None
 
     async def validate(self, *, reference, amount_subunit=None, **_):

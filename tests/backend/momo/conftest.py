@@ -32,7 +32,7 @@ class Route:
     reference: str
     business_account: str = "paybill"
     currency: str = "UGX"
-    provider_key: str = "ug_mtn_mobilemoney"
+    provider_keys: tuple[str, ...] = ("ug_airtel_money", "ug_mtn_mobilemoney")
     customer_name: str | None = "John Doe"
 
 

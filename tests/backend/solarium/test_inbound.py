@@ -166,8 +166,13 @@ async def test_the_route_of_an_account(http: TestClient, service: Solarium) -> N
     assert status == 200
     assert text == (
         '{"reference":"254543","business_account":"600100","currency":"UGX",'
-        '"provider_key":"ug_mtn_mobilemoney","customer_name":"John Doe"}'
+        '"provider_key":"ug_mtn_mobilemoney","customer_name":"John Doe",'
+        '"provider_keys":["ug_mtn_mobilemoney"]}'
     )
+    await service.register_accounts([account("2", provider_key="ug_airtel_money")])
+    route = await service.resolve(reference="254543", market="UG")  # its business account has two by now
+    assert route is not None
+    assert route.provider_keys == ["ug_airtel_money", "ug_mtn_mobilemoney"]
     missing = (404, '{"status":"reference_not_found"}')
     assert await post(http, "/resolve_account", {**asked, "market": "RW"}) == missing
     await service.register_accounts([account(business_account="600200")])
