@@ -70,7 +70,7 @@ grown: $(VENV)/.dev ## measure beside an empty database: a million payments, 100
 	$(BIN)/python -m tests.bench.grown
 
 explore: $(VENV)/.dev ## long property tests, schemathesis at length, and 200 crashes at random instants
-	HYPOTHESIS_PROFILE=explore CONTRACT_EXAMPLES=200 CRASH_SEEDS=200 STORM_ENGINES=sqlite,postgresql $(BIN)/pytest -n 2 --dist worksteal --timeout 3600
+	HYPOTHESIS_PROFILE=explore CONTRACT_EXAMPLES=200 CRASH_SEEDS=200 STORM_PAYMENTS=600 $(BIN)/pytest -n 2 --dist worksteal --timeout 3600
 
 soak: $(VENV)/.dev ## an hour of payments, then 10,000 with a SIGKILL of some service every few seconds
 	$(BIN)/python -m tests.soak

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, func, insert, literal, select, update
+from msgspec import Struct
+from sqlalchemy import Column, Connection, func, insert, literal, literal_column, select, update
 
-from backend.kit.rows import insert_new
+from backend.kit.rows import Given, RowsStatement, Statement, insert_new
 from backend.solarium.operations_tables import OperationsTables
 from backend.solarium.operator_schemas import AccountRequest
 from backend.solarium.tables import Tables
@@ -22,6 +23,17 @@ PAIRED = "paired"
 FAULTY = "faulty"  # swapped for another
 
 Markets = tuple[str, ...]
+
+
+class EnteredRow(Struct, array_like=True, frozen=True):
+    """A device as it comes in, in the order of the columns."""
+
+    serial: str
+    market: str
+    token_family: str
+    state: str
+    created_at_ms: int
+    identity_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,7 @@ class OperationsStore:
         self._plans = operations.plans
         self._devices = operations.devices
         self._pairings = operations.pairings
+        self._put_devices = RowsStatement(self._putting_devices)
 
     # Plans
 
@@ -177,19 +190,17 @@ class OperationsStore:
 
     # Devices
 
-    def put_devices(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add devices; one that was refused takes the new values."""
-        if not rows:
-            return
-        table = self._devices
-        refused = select(table.c.serial).where(
-            table.c.serial.in_([row["serial"] for row in rows]), table.c.state == REFUSED
+    def put_devices(self, connection: Connection, rows: Sequence[EnteredRow]) -> None:
+        """Add devices; one that was refused takes the new values, every other stays as it is."""
+        self._put_devices.run(connection, rows)
+
+    def _putting_devices(self, given: Given) -> Statement:
+        insert = given.insert(self._devices, EnteredRow.__struct_fields__)
+        return insert.on_conflict_do_update(
+            index_elements=["serial"],
+            set_={name: insert.excluded[name] for name in EnteredRow.__struct_fields__[1:]},
+            where=self._devices.c.state == literal_column(f"'{REFUSED}'"),
         )
-        again = set(connection.execute(refused).scalars())
-        connection.execute(insert_new(connection, table), [dict(row) for row in rows])
-        for row in rows:
-            if row["serial"] in again:
-                connection.execute(update(table).where(table.c.serial == row["serial"]).values(**row))
 
     def identities(self, connection: Connection, serials: Sequence[str]) -> dict[str, tuple[str, str | None]]:
         """State and fingerprint of the identity of those that are there."""

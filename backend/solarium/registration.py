@@ -8,6 +8,7 @@ by which the same device again is known.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 from sqlalchemy import Connection
@@ -19,13 +20,21 @@ from backend.kit.outbox import Dead, Done, Handler, Leased, Outcome, Outgoing
 from backend.kit.runtime import Clock
 from backend.kit.vault import Vault
 from backend.solarium.actions_store import Action, note
-from backend.solarium.operations_store import IN_STOCK, REFUSED, REGISTERING, OperationsStore
+from backend.solarium.operations_store import IN_STOCK, REFUSED, REGISTERING, EnteredRow, OperationsStore
 from backend.solarium.operator_schemas import DeviceRequest, DeviceView
 from backend.solarium.orders import Partners
 from backend.solarium.store import Store
 
 REGISTER_DEVICE = "register_device"
 PERMANENT = (BadRequest, Conflict, Forbidden, Unprocessable)
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Devices that are ready to be entered."""
+
+    rows: Sequence[EnteredRow]
+    outgoing: Sequence[Outgoing] = field(repr=False)
 
 
 class Registration:
@@ -50,7 +59,7 @@ class Registration:
         def create(connection: Connection) -> None:
             if self.standing(connection, [wanted]):
                 raise Conflict("the device is here already")
-            self.enter(connection, [wanted])
+            self.enter(connection, self.entries([wanted]))
             action = Action("create_device", wanted.serial, wanted.market)
             note(connection, self._store, by, action, self._clock.now_ms())
 
@@ -66,29 +75,34 @@ class Registration:
             if device.serial in known and known[device.serial][0] != REFUSED
         }
 
-    def enter(self, connection: Connection, devices: Sequence[DeviceRequest]) -> None:
+    def entries(self, devices: Sequence[DeviceRequest]) -> Entries:
+        """What entering them writes, sealed and hashed: the work that needs no transaction."""
+        now_ms = self._clock.now_ms()
+        return Entries(
+            [
+                EnteredRow(
+                    device.serial,
+                    device.market,
+                    device.token_family,
+                    REGISTERING,
+                    now_ms,
+                    self._identity(device),
+                )
+                for device in devices
+            ],
+            [Outgoing(REGISTER_DEVICE, device.serial, self._payload(device)) for device in devices],
+        )
+
+    def enter(self, connection: Connection, entries: Entries) -> None:
         """Enter devices that are not known, in the caller's transaction.
 
         Conflict: another transaction has entered one of them meanwhile, with other values.
         """
-        now_ms = self._clock.now_ms()
-        rows = [
-            {
-                "serial": device.serial,
-                "market": device.market,
-                "token_family": device.token_family,
-                "state": REGISTERING,
-                "account_id": None,
-                "created_at_ms": now_ms,
-                "identity_hash": self._identity(device),
-            }
-            for device in devices
-        ]
-        self._operations.put_devices(connection, rows)
-        if not all(self.standing(connection, devices).values()):
+        self._operations.put_devices(connection, entries.rows)
+        stored = self._operations.identities(connection, [row.serial for row in entries.rows])
+        if any(stored[row.serial][1] != row.identity_hash for row in entries.rows):
             raise Conflict("a device was entered with other values in this moment; look again")
-        outgoing = [Outgoing(REGISTER_DEVICE, device.serial, self._payload(device)) for device in devices]
-        self._store.outbox.put(connection, outgoing, now_ms)
+        self._store.outbox.put(connection, entries.outgoing, self._clock.now_ms())
 
     async def register(self, row: Leased) -> Outcome:
         """Tell Moto, and M2M if it has a link key, of a device."""

@@ -12,13 +12,12 @@ import pytest
 from tests.storm.site import SERVICES
 from tests.storm.storm import Weather, engine, run
 
-PAYMENTS = int(os.environ.get("STORM_PAYMENTS", "300"))
+PAYMENTS = int(os.environ.get("STORM_PAYMENTS", "100"))
 SEED = int(os.environ.get("STORM_SEED", "1"))
-ENGINES = os.environ.get("STORM_ENGINES", "sqlite").split(",")
 
 
 @pytest.mark.timeout(300 + PAYMENTS)
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", ["sqlite", "postgresql"])
 async def test_every_payment_is_booked_once_whoever_is_killed(name: str, tmp_path: Path) -> None:
     weather = Weather(payments=PAYMENTS, seed=SEED, devices=30, per_s=10.0, kill_every_s=1.5, late_s=3.0)
     async with engine(name) as database_url:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,8 +121,9 @@ async def engine(name: str) -> AsyncIterator[str | None]:
     if name == "sqlite":
         yield None
         return
-    with postgresql() as server:
-        yield await server.create("storm")
+    with ExitStack() as stack:
+        server = await asyncio.to_thread(stack.enter_context, postgresql())
+        yield await asyncio.to_thread(server.create)
 
 
 async def run(folder: Path, weather: Weather, *, database_url: str | None = None) -> Report:

@@ -18,7 +18,7 @@ from backend.solarium.operator_schemas import DeviceRequest
 from backend.solarium.service import Solarium
 from backend.solarium.sheets import MAX_ROWS, chunks
 from tests.backend.solarium.fakes import API_KEY, FakePartners
-from tests.backend.solarium.test_operations import PLAN, SECRET, call, stands
+from tests.backend.solarium.test_operations import ACCOUNT, PLAN, SECRET, call, stands
 
 DEVICES = "serial,market,secret,token_family,starting_code\n"
 ACCOUNTS = "reference,business_account,provider_key,market,plan,msisdn,customer_name\n"
@@ -188,27 +188,69 @@ async def test_a_device_that_m2m_does_not_take_is_refused_and_may_be_sent_again(
     assert (await load(http, "devices", content))[1]["unchanged"] == 1
 
 
-async def test_a_file_that_was_interrupted_is_sent_again_as_it_is(
-    http: TestClient, service: Solarium, monkeypatch: pytest.MonkeyPatch
+async def test_a_file_that_was_interrupted_is_not_in_at_all_and_is_sent_again_as_it_is(
+    http: TestClient, service: Solarium, partners: FakePartners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between two chunks: what is written stays, the rest comes in with the second try, once."""
+    """Killed between two chunks."""
     monkeypatch.setattr("backend.solarium.sheets.CHUNK", 2)
     content = WHOLE + "".join(f"D{number},UG,{SECRET},,,{KEYS}\n" for number in range(5))
     enter = service.registration.enter
     entered: list[int] = []
 
-    def dying(connection: Any, devices: Any) -> None:
+    def dying(connection: Any, entries: Any) -> None:
         if entered:
             raise Unavailable("killed")
-        enter(connection, devices)
-        entered.append(len(devices))
+        enter(connection, entries)
+        entered.append(len(entries.rows))
 
     monkeypatch.setattr(service.registration, "enter", dying)
     assert (await load(http, "devices", content))[0] == 503
+    assert entered == [2]
+    assert await serials(http) == []
+    assert "register" not in partners.calls
     monkeypatch.setattr(service.registration, "enter", enter)
     report = (await load(http, "devices", content))[1]
-    assert (report["imported"], report["unchanged"], report["errors"]) == (3, 2, [])
+    assert (report["imported"], report["unchanged"], report["errors"]) == (5, 0, [])
     await stands(http, "in_stock", *(f"D{number}" for number in range(5)))
+    _, journal = await call(http, "GET", "/v1/actions")
+    done = [(each["action"], each["subject"]) for each in journal["actions"]]
+    assert done == [("import_devices", "5 devices")]
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("kind", ["devices", "accounts"])
+async def test_a_row_that_another_operator_enters_meanwhile_is_judged_again(
+    http: TestClient, database: Database, monkeypatch: pytest.MonkeyPatch, kind: str, same: bool
+) -> None:
+    """Between the judgement and the transaction: unchanged if it is the same, else an error of its line."""
+    assert (await call(http, "POST", "/v1/plans", PLAN))[0] == 201
+    if kind == "devices":
+        content = DEVICES + f"D1,UG,{SECRET},,\nD2,UG,{SECRET},,\n"
+        path, body = "/v1/devices", {"serial": "D2", "market": "UG", "secret": SECRET if same else "00" * 7}
+    else:
+        content = ACCOUNTS + ADA.replace("901", "900") + ADA
+        path, body = (
+            "/v1/accounts",
+            {**ACCOUNT, "reference": "901", "customer_name": "Ada" if same else "Eve"},
+        )
+    write = database.write
+
+    async def overtaken(work: Work[Any]) -> Any:
+        monkeypatch.setattr(database, "write", write)
+        assert (await call(http, "POST", path, body))[0] == 201
+        return await write(work)
+
+    monkeypatch.setattr(database, "write", overtaken)
+    status, report = await load(http, kind, content)
+    if same:
+        assert (status, report["errors"]) == (200, [])
+        return
+    assert (status, report["imported"], report["unchanged"]) == (422, 0, 0)
+    assert [error["row"] for error in report["errors"]] == [3]
+    first = (
+        await serials(http) if kind == "devices" else await call(http, "GET", "/v1/accounts?reference=900")
+    )
+    assert first in (["D2"], (200, {"accounts": [], "next": None}))
 
 
 @pytest.mark.parametrize(
