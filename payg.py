@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from backend.commands.keys_app import keys_app
+from backend.commands.letters_app import letters_app
 from backend.commands.operators_app import import_app, reconcile
 from edge.board_commands import Family, board_app
 
@@ -71,6 +72,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(board_app, name="board")
 app.add_typer(device_app, name="device")
 app.add_typer(import_app, name="import")
+app.add_typer(letters_app, name="letters")
 app.command()(reconcile)
 
 

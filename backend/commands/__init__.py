@@ -1,5 +1,6 @@
-"""What `payg keys`, `payg import` and `payg reconcile` do, beside or against running services.
+"""What `payg keys`, `letters`, `import` and `reconcile` do, beside or against running services.
 
-keys_app.py and operators_app.py are what payg.py mounts; their imports wait until a command runs. opening.py
-opens what is on this machine, and says how a command ends; remote.py reaches a service over HTTP.
+keys_app.py, letters_app.py and operators_app.py are what payg.py mounts; their imports wait until a command
+runs. opening.py opens what is on this machine, and says how a command ends; remote.py reaches a service over
+HTTP.
 """

@@ -23,6 +23,7 @@ IDLE_S = 30.0  # how long it sleeps when nothing is due: wakes come from commits
 HELD_S = 0.1  # and when what is due is in other hands
 CONCURRENCY = 32  # rows of one kind in the hands of one dispatcher; more only queue at the receiver
 HANDLER_S = 20.0  # longer than a handler's own time-outs; the rest of LEASE_MS is for the commit
+LATE = 60  # attempts, about an hour of them: it may go on for ever, but somebody must hear of it
 UNWRITTEN = "what follows from its outcome could not be written; see the log"
 
 Written = Literal["done", "retried", "free", "dead", "lost"]
@@ -210,6 +211,13 @@ class Dispatcher:
             self.counters[written] += 1
         if isinstance(outcome, Done) or written == "free":
             return
-        log = self._log.error if written == "dead" else self._log.info
+        is_late = written == "retried" and row.attempt % LATE == 0
+        log = self._log.error if written == "dead" or is_late else self._log.info
         event = {"dead": "outbox.dead_letter", "retried": "outbox.retry"}.get(written, "outbox.lost")
-        log(event, kind=row.kind, key=row.key, attempts=row.attempt, error=outcome.error)
+        log(
+            "outbox.late" if is_late else event,
+            kind=row.kind,
+            key=row.key,
+            attempts=row.attempt,
+            error=outcome.error,
+        )

@@ -32,6 +32,7 @@ from sqlalchemy import (
     func,
     literal_column,
     null,
+    or_,
     select,
     tuple_,
     update,
@@ -298,6 +299,18 @@ class Outbox:
             statement = statement.where(table.c.id < before)
         rows = connection.execute(statement.order_by(table.c.id.desc()).limit(limit)).all()
         return [DeadLetter(*row) for row in rows]
+
+    def undelivered(
+        self, connection: Connection, *, attempts: int, limit: int
+    ) -> list[tuple[DeadLetter, bool]]:
+        """Rows that are dead (True), or wait still after so many attempts, the oldest first."""
+        table = self.table
+        columns = (table.c.id, table.c.kind, table.c.key, table.c.attempts, table.c.created_at_ms)
+        statement = select(*columns, func.coalesce(table.c.last_error, ""), table.c.state == DEAD).where(
+            or_(table.c.state == DEAD, table.c.attempts >= attempts)
+        )
+        rows = connection.execute(statement.order_by(table.c.id).limit(limit)).all()
+        return [(DeadLetter(*row[:-1]), bool(row[-1])) for row in rows]
 
     def dead_letter(self, connection: Connection, row_id: int) -> DeadLetter | None:
         """One dead row."""

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import tenacity
 from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
-from backend.kit.dispatcher import HANDLER_S, Dispatcher
+from backend.kit.dispatcher import HANDLER_S, LATE, Dispatcher
 from backend.kit.errors import Unavailable
 from backend.kit.outbox import (
     LEASE_MS,
@@ -111,6 +112,19 @@ async def test_used_up_attempts_are_a_dead_letter(box: Box) -> None:
     assert died == ["a"]
     assert len(answers.seen) == 3
     await running.stop()
+
+
+async def test_a_row_that_is_tried_still_after_an_hour_is_told(box: Box) -> None:
+    answers = Answers(*[Retry("no", after_s=0)] * LATE)
+    with capture_logs() as logs:
+        running = dispatcher(box, {"k": answers})
+        await running.start()
+        await box.put(out("a"))
+        await answers.until(LATE + 1)
+        await box.empty()
+        await running.stop()
+    told = [(log["event"], log["log_level"], log["attempts"]) for log in logs]
+    assert [entry for entry in told if entry[1] == "error"] == [("outbox.late", "error", LATE)]
 
 
 async def test_dead_at_once_keeps_the_row_and_writes_what_follows(box: Box) -> None:
