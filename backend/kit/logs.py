@@ -1,4 +1,7 @@
-"""Structured logs (structlog), one JSON object or one readable line an event, without secrets."""
+"""Structured logs (structlog), one JSON object or one readable line an event, without secrets.
+
+What libraries log with the standard module becomes such lines as well, from warnings on.
+"""
 
 import logging
 import re
@@ -7,6 +10,7 @@ from collections.abc import MutableMapping
 from typing import TextIO
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 # Names of values that must never be written, wherever they turn up in an event.
 SECRET_NAMES = frozenset(
@@ -16,7 +20,10 @@ SECRET_NAMES = frozenset(
     )
 )
 MASK = "***"
-DETAIL = re.compile(r"^DETAIL:.*$", re.MULTILINE)
+# A row may have lines of its own: up to what a traceback says after an error's text, or to its end.
+DETAIL = re.compile(
+    r"^DETAIL:.*?(?=\n(?:HINT:|\[SQL|\nThe above exception|\nDuring handling)|\Z)", re.MULTILINE | re.DOTALL
+)
 
 
 def configure(stream: TextIO = sys.stderr, *, as_json: bool = False, level: int = logging.INFO) -> None:
@@ -42,6 +49,22 @@ def configure(stream: TextIO = sys.stderr, *, as_json: bool = False, level: int 
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    root.handlers = [_Libraries()]
+    root.setLevel(max(level, logging.WARNING))
+
+
+class _Libraries(logging.Handler):
+    """Says what a library logs as we say it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger(library=record.name)
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            # Its text quotes what a stranger sent, or a client by mistake: perhaps a key, or a hook's path.
+            log.info("http.unreadable", error=type(error).__name__, status=error.code)
+        else:
+            log.log(record.levelno, "library", said=record.getMessage(), exc_info=error)
 
 
 def cut_rows(

@@ -1,11 +1,16 @@
 """Logs: no secret by its name, no local variable and no stored row in a traceback."""
 
+import asyncio
 import io
+import json
+import logging
 from collections.abc import Iterator
 
 import pytest
 import structlog
+from aiohttp import web
 
+from backend.kit import listener
 from backend.kit.logs import configure
 
 DIGITS = "004274434900"
@@ -13,9 +18,12 @@ DIGITS = "004274434900"
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    before = structlog.get_config()
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers, root.level
     yield
     structlog.configure(**before)
+    root.handlers = handlers
+    root.setLevel(level)
 
 
 def defect(unlock: str) -> None:
@@ -24,10 +32,10 @@ def defect(unlock: str) -> None:
 
 
 class Detailed(Exception):
-    """As asyncpg's: its text goes on with a line that quotes the row."""
+    """As asyncpg's: its text goes on with lines that quote the row."""
 
     def __str__(self) -> str:
-        return f"null value in column\nDETAIL:  Failing row contains ({DIGITS})."
+        return f"null value in column\nDETAIL:  Failing row contains (Dear\n\n{DIGITS})."
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["console", "json"])
@@ -40,10 +48,60 @@ def test_a_traceback_shows_no_values(as_json: bool) -> None:
     except RuntimeError:
         log.error("http.defect", exc_info=True, digits=DIGITS, nested={"token": DIGITS})
     try:
-        raise Detailed
-    except Detailed:
+        try:
+            raise Detailed
+        except Detailed as error:
+            raise RuntimeError("what came of it") from error
+    except RuntimeError:
         log.error("http.defect", exc_info=True)
     written = stream.getvalue()
+    assert "what came of it" in written
     assert DIGITS not in written
     assert "1 parts" in written  # the traceback itself is there
     assert "null value in column" in written
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nAPI-KEY: 004274434900\x00\r\n\r\n",
+        b"GET /hooks/004274434900 HTTP/1.1\x00\r\n\r\n",
+        b"GET /hooks/004274434900 extra HTTP/1.1\r\n\r\n",
+    ],
+    ids=["header", "version", "path"],
+)
+async def test_what_is_no_http_is_one_line_without_its_bytes(request_line: bytes) -> None:
+    stream = io.StringIO()
+    configure(stream, as_json=True)
+    runner = listener.runner_of(web.Application())
+    await runner.setup()
+    await listener.listen(runner, listener.bound("127.0.0.1", 0), None)
+    reader, writer = await asyncio.open_connection(*runner.addresses[0])
+    writer.write(request_line)
+    assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
+    writer.close()
+    await runner.cleanup()
+    (line,) = stream.getvalue().splitlines()
+    assert DIGITS not in line
+    written = json.loads(line)
+    assert (written["event"], written["status"], written["library"]) == (
+        "http.unreadable",
+        400,
+        "aiohttp.server",
+    )
+
+
+def test_a_librarys_warning_is_a_line_of_ours_and_its_chatter_is_none() -> None:
+    stream = io.StringIO()
+    configure(stream, as_json=True)
+    log = logging.getLogger("some.library")
+    log.info("chatter")
+    try:
+        raise Detailed
+    except Detailed:
+        log.exception("it failed %d times", 3)
+    (line,) = stream.getvalue().splitlines()
+    written = json.loads(line)
+    assert (written["event"], written["level"], written["said"]) == ("library", "error", "it failed 3 times")
+    assert "null value in column" in written["exception"]
+    assert DIGITS not in line
