@@ -30,8 +30,12 @@ COMMAND_S = 30.0  # ours take milliseconds; a server that is gone without a word
 TRIES = 5  # copies that stood in each other's way have let go by then
 AGAIN_S = 0.01  # before the second try; twice as long before each further one
 
-# SQLSTATE classes: connection, no entry, no such database, resources, operator (shutdown, starting up)
-AWAY = ("08", "28", "3D", "53", "57")
+AWAY = (  # SQLSTATE classes, and codes of classes that are mostly our own mistakes
+    *("08", "28", "3D", "53"),  # connection, no entry, no such database, resources
+    *("57", "58"),  # operator (shutdown, starting up, a statement's time-out), the server's own disk
+    "25006",  # read-only: a standby, or a server whose disk is nearly full
+    "55P03",  # a lock that somebody holds for longer than the server's settings let us wait
+)
 COLLISIONS = frozenset(
     (
         "40001",  # serialization failure

@@ -109,6 +109,36 @@ async def test_a_write_that_always_collides_is_unavailable(copies: tuple[Databas
 
 
 @only_postgresql
+@pytest.mark.parametrize(
+    "code", ["53100", "55P03", "57014", "58030"], ids=["disk full", "locked", "time-out", "disk fails"]
+)
+async def test_what_the_server_cannot_do_now_is_unavailable(
+    copies: tuple[Database, Database], code: str
+) -> None:
+    def work(connection: Connection) -> None:
+        connection.execute(text(f"DO $$ BEGIN RAISE 'x' USING ERRCODE = '{code}'; END $$"))
+
+    for run in (copies[0].write, copies[0].read):
+        with pytest.raises(Unavailable):
+            await run(work)
+
+
+@only_postgresql
+async def test_a_server_that_only_reads_is_unavailable_for_writes(copies: tuple[Database, Database]) -> None:
+    """A standby that clients were sent to too early, or a server that saves its disk."""
+    database = copies[0]
+
+    def work(connection: Connection) -> None:
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        add(connection, "a")
+
+    with pytest.raises(Unavailable) as told:
+        await database.write(work)
+    assert told.value.retry_after_s == 1
+    assert await database.read(total) == [1, 1]
+
+
+@only_postgresql
 async def test_what_another_copy_has_added_meanwhile_is_found_by_the_second_try(
     copies: tuple[Database, Database],
 ) -> None:
