@@ -82,7 +82,7 @@ def _read_state(serial: str, payload: bytes) -> StateReport | Ignored:
         return Ignored("bad_state")
     try:
         document = msgspec.json.decode(payload, type=_StateDocument)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError):  # the latter: no UTF-8 in a string
         return Ignored("bad_state")
     return StateReport(serial, document.state == "online", document.boot_id)
 

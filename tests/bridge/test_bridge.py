@@ -125,7 +125,7 @@ async def test_poison_is_counted_logged_and_dropped(site: Site):
     device = await site.device()
     await device.publish(UP, b"broken secret-bytes")
     await device.publish(UP, b"")
-    await device.publish(STATE, b'{"state":"maybe","boot_id":5}')
+    await device.publish(STATE, b'{"state":"\xff","boot_id":5}')
     await device.publish(UP, b"odd")
     assert (await device.next_message()).payload == b"ack odd"
     await until(lambda: not inflight(site))

@@ -19,6 +19,17 @@ def test_anything_is_read_without_an_error(topic: str, payload: bytes):
     assert isinstance(core.read(topic, payload), Uplink | StateReport | Ignored)
 
 
+@given(st.binary(max_size=6), st.integers(0, 29))
+def test_a_state_with_other_bytes_in_it_is_read_without_an_error(strange: bytes, at: int):
+    """Strange bytes inside the strings too, which only a document that is nearly right has."""
+    payload = b'{"state":"online","boot_id":7}'
+    for changed in (
+        payload[:at] + strange + payload[at:],
+        payload[:at] + strange + payload[at + len(strange) :],
+    ):
+        assert isinstance(core.read(topics.state("S"), changed), StateReport | Ignored)
+
+
 @given(SERIALS, st.binary(min_size=1))
 def test_a_frame_is_read_with_its_serial(serial: str, frame: bytes):
     assert core.read(topics.up(serial), frame) == Uplink(serial, frame)
@@ -44,8 +55,10 @@ def test_a_state_is_read_as_written(serial: str, online: bool, boot_id: int):
         b'{"state":"online","boot_id":"1"}',
         b'{"state":"online","boot_id":1',
         b'{"state":"online","boot_id":1,"x":' + b"[" * 100_000,
+        b'{"state":"\xff","boot_id":1}',
+        b'{"\xff":"online","boot_id":1}',
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_a_state_that_does_not_parse_is_ignored(payload: bytes):
     assert core.read(topics.state("S"), payload) == Ignored("bad_state")
