@@ -5,7 +5,7 @@ import json
 import uuid
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 from airtelmoney import AirtelMoney
 from airtelmoney.exceptions import AirtelAPIError, AirtelAuthError
@@ -19,22 +19,6 @@ from simulator.providers.airtel.routes import make_app
 from simulator.providers.airtel.sandbox import AirtelSandbox, AirtelSandboxConfig
 
 MSISDN = "752604392"  # national
-
-
-@pytest.fixture
-async def callbacks():
-    """What is sent to the registered address."""
-    calls = asyncio.Queue()
-
-    async def keep(request):
-        await calls.put(await request.read())
-        return web.Response()
-
-    app = web.Application()
-    app.router.add_post("/hook", keep)
-    async with TestServer(app) as server:
-        calls.url = str(server.make_url("/hook"))
-        yield calls
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """The AzamPay sandbox, spoken to by azampay-python-sdk: checkout, public key, signed callback."""
 
 import asyncio
+import json
 
 import pytest
-from aiohttp import web
 from aiohttp.test_utils import TestServer
 from azampay import AzamPay, AzamPayError, WebhookValidator
 from azampay import _base_client as sdk_urls
@@ -15,21 +15,6 @@ from simulator.providers.halopesa.routes import make_app
 from simulator.providers.halopesa.sandbox import HalopesaSandbox, HalopesaSandboxConfig
 
 APP = {"app_name": "payg", "client_id": "id", "client_secret": "secret", "x_api_key": "api"}
-
-
-@pytest.fixture
-async def callbacks():
-    calls = asyncio.Queue()
-
-    async def keep(request):
-        await calls.put(await request.json())
-        return web.Response()
-
-    app = web.Application()
-    app.router.add_post("/hook", keep)
-    async with TestServer(app) as server:
-        calls.url = str(server.make_url("/hook"))
-        yield calls
 
 
 @pytest.fixture
@@ -73,7 +58,7 @@ async def test_a_checkout_and_its_signed_callback(theirs, callbacks, number, sta
         answer = await asyncio.to_thread(checkout, client, callbacks.url, account_number=number)
         key = await asyncio.to_thread(client.checkout.get_public_key)
     assert (answer["success"], len(answer["transactionId"])) == (True, 32)
-    told = await callbacks.get()
+    told = json.loads(await callbacks.get())
     assert (told["utilityref"], told["transactionstatus"], told["operator"]) == (
         "order-1",
         status,

@@ -4,7 +4,6 @@ import asyncio
 import json
 
 import pytest
-from aiohttp import web
 from aiohttp.test_utils import TestServer
 from infobip_api_client import ApiClient, Configuration, SmsApi
 from infobip_api_client.exceptions import BadRequestException, UnauthorizedException
@@ -33,30 +32,14 @@ NUMBER = "254722123456"
 
 
 @pytest.fixture
-async def hook():
-    """What is sent to our webhook."""
-    calls = asyncio.Queue()
-
-    async def keep(request):
-        await calls.put(await request.read())
-        return web.Response()
-
-    app = web.Application()
-    app.router.add_post("/hook", keep)
-    async with TestServer(app) as server:
-        calls.url = str(server.make_url("/hook"))
-        yield calls
-
-
-@pytest.fixture
-async def sandbox(tmp_path, hook):
+async def sandbox(tmp_path, callbacks):
     database, http = open_database(f"sqlite:///{tmp_path}", "infobip"), AiohttpClient()
     sandbox = InfobipSandbox(
         database=database,
         clock=SystemClock(),
         entropy=SystemEntropy(),
         http=http,
-        config=InfobipSandboxConfig("key", inbound_url=hook.url, deliver_after_s=0.01),
+        config=InfobipSandboxConfig("key", inbound_url=callbacks.url, deliver_after_s=0.01),
     )
     await sandbox.start()
     async with TestServer(make_app(sandbox)) as server:
@@ -72,8 +55,8 @@ def theirs(sandbox, key="key"):
     return SmsApi(ApiClient(Configuration(host=sandbox.url, api_key=key)))
 
 
-def ours(sandbox, hook):
-    return InfobipProvider(InfobipConfig(sandbox.url, "key", hook.url), http=sandbox.http)
+def ours(sandbox, callbacks):
+    return InfobipProvider(InfobipConfig(sandbox.url, "key", callbacks.url), http=sandbox.http)
 
 
 def request_of(url=None, to=NUMBER, text="Your token"):
@@ -108,12 +91,12 @@ async def test_checklist_98_the_infobip_client_sends_and_reads_logs_and_reports(
     assert (report.to, report.status.name, report.message_count) == (NUMBER, "DELIVERED_TO_HANDSET", 2)
 
 
-async def test_the_infobip_client_reads_our_webhooks(sandbox, hook):
-    await asyncio.to_thread(theirs(sandbox).send_sms_messages, request_of(hook.url))
-    result = SmsDeliveryResult.from_json((await hook.get()).decode())
+async def test_the_infobip_client_reads_our_webhooks(sandbox, callbacks):
+    await asyncio.to_thread(theirs(sandbox).send_sms_messages, request_of(callbacks.url))
+    result = SmsDeliveryResult.from_json((await callbacks.get()).decode())
     assert (result.results[0].message_id, result.results[0].error.group_name) == ("m-1", "OK")
     await sandbox.inbound(sender=NUMBER, to="8008", text="BAL")
-    inbound = SmsInboundMessageResult.from_json((await hook.get()).decode())
+    inbound = SmsInboundMessageResult.from_json((await callbacks.get()).decode())
     assert (inbound.results[0].var_from, inbound.results[0].clean_text) == (NUMBER, "BAL")
     assert inbound.message_count == 1
 
@@ -128,20 +111,20 @@ async def test_the_infobip_client_is_told_what_is_wrong(sandbox):
     assert (response.messages[0].status.group_name, response.messages[0].status.id) == ("REJECTED", 19)
 
 
-async def test_our_adapter_against_the_same_sandbox(sandbox, hook):
-    provider = ours(sandbox, hook)
+async def test_our_adapter_against_the_same_sandbox(sandbox, callbacks):
+    provider = ours(sandbox, callbacks)
     message = ShortMessage("our-1", NUMBER, "Hello", "PAYG")
     assert await provider.find(message) is None
     assert await provider.send(message) == Accepted("our-1", "PENDING_ACCEPTED")
-    await hook.get()
+    await callbacks.get()
     assert (await provider.find(message)).status is Status.DELIVERED
     refused = await provider.send(ShortMessage("our-2", "254700000032", "Hello", None))
     assert refused == Refused("REJECTED_DESTINATION")
 
 
 @pytest.mark.parametrize(("number", "taken"), [("254700000041", True), ("254700000043", False)])
-async def test_our_adapter_finds_out_what_a_lost_answer_meant(sandbox, hook, number, taken):
-    provider, message = ours(sandbox, hook), ShortMessage("our-1", number, "Hello", None)
+async def test_our_adapter_finds_out_what_a_lost_answer_meant(sandbox, callbacks, number, taken):
+    provider, message = ours(sandbox, callbacks), ShortMessage("our-1", number, "Hello", None)
     with pytest.raises(TimedOut):
         await provider.send(message)
     assert (await provider.find(message) is not None) is taken
