@@ -31,7 +31,8 @@ from backend.mega.tables import InboundRow
 ANSWER, FOLLOW = "answer", "follow"
 ANSWER_TRIES = 6  # about 15 s of a partner that is away; then the customer is told so
 ANSWER_POLICY = Policy(attempts=60)
-FOLLOW_AGAIN_S = 10.0  # between two looks at a payment that is not settled
+FOLLOW_AGAIN_S = 10.0  # between two looks at a payment that is not settled; later a quarter of its age
+FOLLOW_MAX_S = 600.0  # a payment whose provider is silent waits for days
 MAX_HOURLY = 20  # messages of one number in an hour that are answered
 HOUR_MS = 3_600_000
 
@@ -196,7 +197,9 @@ class Desk:
         if payment.status == "confirmed":
             return Done()
         if payment.status != "failed":
-            return Retry("not settled", after_s=FOLLOW_AGAIN_S, free=True)
+            age_s = (self._clock.now_ms() - leased.created_at_ms) / 1000
+            after_s = min(max(FOLLOW_AGAIN_S, age_s / 4), FOLLOW_MAX_S)
+            return Retry("not settled", after_s=after_s, free=True)
         await self._reply(row, keywords.FAILED.format(**leased.payload), kind=FOLLOW)
         return Done()
 

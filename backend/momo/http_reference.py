@@ -85,7 +85,8 @@ def _asked_for(handlers: Mapping[str, Handler]) -> list[Operation]:
             handlers["/payment"],
             "Asks the customer's provider for a payment",
             tag=PAYMENTS,
-            details="The same `idempotency_key` again returns the first payment.",
+            details="The same `idempotency_key` again returns the first payment; with another reference,"
+            " amount, currency or number it is 409.",
             request=Media(JSON, PaymentRequest, example=PAY),
             answers={
                 202: Payment,

@@ -11,7 +11,7 @@ we asked for ourselves, change nothing.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -41,6 +41,14 @@ class _Told:
     payment: PaymentRow | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Whether a payment is new. `differs`: its transaction was told before, with another amount."""
+
+    new: bool
+    differs: bool = False
+
+
 class Inbound:
     """`paybills` by their hook."""
 
@@ -62,7 +70,7 @@ class Inbound:
         self._billing = billing
         self._callback_paths = callback_paths
         self._paybills = dict(paybills)
-        self._told: WriteBatch[_Told, bool] = WriteBatch(database, self._decide)
+        self._told: WriteBatch[_Told, _Taken] = WriteBatch(database, self._decide)
         self._log = structlog.get_logger(service="momo")
 
     async def validate(
@@ -89,7 +97,7 @@ class Inbound:
 
     async def confirm(self, incoming: Incoming, *, paid_at_ms: int | None = None) -> bool:
         """Take in a payment that was made. True: it is new; False: it was here before."""
-        return await self._told.submit(_Told(None, self._payment(incoming, paid_at_ms)))
+        return await self._take(_Told(None, self._payment(incoming, paid_at_ms)))
 
     async def asked(self, *, hook: str, secret: str, authorization: str, body: bytes) -> Mapping[str, object]:
         """The answer to a provider's validation call, whose body is kept. NotFound: not one of our paths."""
@@ -102,7 +110,7 @@ class Inbound:
         paybill = self._paybill(hook, secret, authorization)
         incoming = self._read(paybill, body)
         payment = None if incoming is None else self._payment(incoming, None)
-        is_new = await self._told.submit(_Told((hook, body), payment))
+        is_new = await self._take(_Told((hook, body), payment))
         if payment is not None:
             self._log.info("paybill.told", hook=hook, payment_id=payment.id, duplicate=not is_new)
         return paybill.notice_answer
@@ -163,8 +171,21 @@ class Inbound:
             paid_currency=incoming.currency,
         )
 
-    def _decide(self, connection: Connection, items: Sequence[_Told]) -> list[bool]:
-        """A batch: every notice is kept, each transaction's first payment stays. Whether each was new."""
+    async def _take(self, told: _Told) -> bool:
+        """Whether it is new. What a repeat says otherwise is an alert (resolutions 7)."""
+        taken = await self._told.submit(told)
+        if taken.differs and told.payment is not None:
+            self._log.error(
+                "paybill.repeat_differs",
+                provider_key=told.payment.provider_key,
+                provider_tx=told.payment.provider_tx,
+                amount_subunit=told.payment.amount_subunit,
+                currency=told.payment.currency,
+            )
+        return taken.new
+
+    def _decide(self, connection: Connection, items: Sequence[_Told]) -> list[_Taken]:
+        """A batch: every notice is kept, each transaction's first payment stays."""
         now_ms = self._clock.now_ms()
         notices = [item.notice for item in items if item.notice is not None]
         if notices:
@@ -173,21 +194,32 @@ class Inbound:
         for item in items:
             if item.payment is not None:
                 firsts.setdefault(_transaction(item.payment), item.payment)
-        new = self._new(connection, firsts)
+        stored = self._stored(connection, firsts)
+        new = {row.id for row in firsts.values() if stored[_transaction(row)].id == row.id}
         self._store.outbox.put(connection, [Outgoing(CONFIRM, each, {}) for each in sorted(new)], now_ms)
-        return [item.payment is not None and item.payment.id in new for item in items]
+        return [
+            _Taken(False) if item.payment is None else _taken(item.payment, new, stored) for item in items
+        ]
 
-    def _new(self, connection: Connection, firsts: Mapping[Transaction, PaymentRow]) -> set[str]:
-        """Store what is not there yet; its ids."""
+    def _stored(
+        self, connection: Connection, firsts: Mapping[Transaction, PaymentRow]
+    ) -> dict[Transaction, PaymentRow]:
+        """Store what is not there yet; what is there then of each transaction."""
         if not firsts:
-            return set()
-        known = self._store.booked(connection, list(firsts))
-        rows = [row for transaction, row in firsts.items() if transaction not in known]
-        if not rows:
-            return set()
-        self._store.add(connection, rows)
-        stored = self._store.by_keys(connection, [key_of(row) for row in rows])
-        return {row.id for row in rows if stored[key_of(row)].id == row.id}
+            return {}
+        stored = self._store.booked(connection, list(firsts))
+        rows = [row for transaction, row in firsts.items() if transaction not in stored]
+        if rows:
+            self._store.add(connection, rows)
+            by_key = self._store.by_keys(connection, [key_of(row) for row in rows])
+            stored.update({_transaction(row): by_key[key_of(row)] for row in rows})
+        return stored
+
+
+def _taken(payment: PaymentRow, new: Collection[str], stored: Mapping[Transaction, PaymentRow]) -> _Taken:
+    first = stored[_transaction(payment)]
+    told = (payment.amount_subunit, payment.currency)
+    return _Taken(payment.id in new, told != (first.paid_subunit, first.paid_currency))
 
 
 def _transaction(payment: PaymentRow) -> Transaction:

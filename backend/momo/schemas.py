@@ -46,7 +46,7 @@ class ValidateRequest(msgspec.Struct, kw_only=True):
 
 
 class PaymentRequest(msgspec.Struct, kw_only=True):
-    """POST /payment. The same `idempotency_key` again returns the first payment."""
+    """POST /payment. The same `idempotency_key` again returns the first payment; 409 for another one."""
 
     reference: Text
     amount_subunit: Subunits

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database
 from backend.kit.dispatcher import Dispatcher
-from backend.kit.errors import NotFound, Unavailable, Unprocessable
+from backend.kit.errors import Conflict, NotFound, Unavailable, Unprocessable
 from backend.kit.http import TimedOut
 from backend.kit.keys import market_of
 from backend.kit.migrations import migrate
@@ -211,8 +211,9 @@ class MomoService:
     ) -> Payment:
         """Take a payment in hand; the first one, if the client used this `idempotency_key` before.
 
-        Unprocessable: no such provider, or an amount or currency that it can't move. ReferenceNotFound,
-        AmountTooLow, AmountTooHigh: billing's word; Unavailable: it has none now. Nothing is stored then.
+        Unprocessable: no such provider, or an amount or currency that it can't move. Conflict: the key was
+        used for another payment. ReferenceNotFound, AmountTooLow, AmountTooHigh: billing's word; Unavailable:
+        it has none now. Nothing is stored then.
         """
         provider = self._providers.get(provider_key)
         if provider is None:
@@ -238,9 +239,9 @@ class MomoService:
         key = key_of(row)
         known = await self._database.read(lambda connection: self._store.by_keys(connection, [key]))
         if key in known:
-            return _answer(known[key])
+            return _answer(_same(known[key], row))
         await self._check_with_billing(row)
-        return _answer(await self._payments.submit(row))
+        return _answer(_same(await self._payments.submit(row), row))
 
     async def _check_with_billing(self, row: PaymentRow) -> None:
         try:
@@ -341,6 +342,14 @@ class MomoService:
         outgoing = [Outgoing(REQUEST, payment_id, {}) for payment_id in new]
         self._store.outbox.put(connection, outgoing, self._clock.now_ms())
         return [stored[key_of(row)] for row in rows]
+
+
+def _same(stored: PaymentRow, asked: PaymentRow) -> PaymentRow:
+    """What is stored under a key, if it is what is asked for; the route may have changed meanwhile."""
+    for name in ("reference", "amount_subunit", "currency", "msisdn"):
+        if getattr(stored, name) != getattr(asked, name):
+            raise Conflict(f"this idempotency_key was used for a payment with another {name}; use a new key")
+    return stored
 
 
 def _answer(row: PaymentRow) -> Payment:

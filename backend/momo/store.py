@@ -230,11 +230,14 @@ class Store:
             found += map(_payment, connection.execute(statement).mappings())
         return found
 
-    def booked(self, connection: Connection, transactions: Sequence[Transaction]) -> set[Transaction]:
-        """Which of the providers' transactions belong to a payment already."""
-        columns = (self.payments.c.provider_key, self.payments.c.provider_tx)
-        statement = select(*columns).where(tuple_(*columns).in_(transactions))
-        return {(str(key), str(tx)) for key, tx in connection.execute(statement)}
+    def booked(
+        self, connection: Connection, transactions: Sequence[Transaction]
+    ) -> dict[Transaction, PaymentRow]:
+        """The providers' transactions that belong to a payment already, with it."""
+        table = self.payments
+        statement = select(table).where(tuple_(table.c.provider_key, table.c.provider_tx).in_(transactions))
+        rows = map(_payment, connection.execute(statement).mappings())
+        return {(row.provider_key, str(row.provider_tx)): row for row in rows}
 
     def of_others(self, connection: Connection, payment: PaymentRow, transactions: Sequence[str]) -> set[str]:
         """Which of a provider's transactions are of other payments that we asked it for."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from backend.kit.batch import WriteBatch
 from backend.kit.database import Database
-from backend.kit.errors import InternalError, Unavailable
+from backend.kit.errors import BackendError, InternalError, Unavailable
 from backend.kit.http import TimedOut, Unreachable
 from backend.kit.outbox import Done, Handler, Leased, Outcome, Outgoing, Retry
 from backend.kit.runtime import Clock, iso
@@ -210,17 +210,26 @@ class Transfers:
         payment = await self._load(row)
         if payment.provider_tx is None or payment.paid_at_ms is None:
             raise InternalError(f"payment {payment.id} is to be confirmed, but was not paid")
-        is_new = await self._billing.confirm(
-            reference=payment.reference,
-            amount_subunit=payment.paid_subunit or payment.amount_subunit,
-            currency=payment.currency,
-            sender_phone_number=payment.msisdn,
-            provider_tx=payment.provider_tx,
-            provider_key=payment.provider_key,
-            momoep_id=payment.id,
-            business_account=payment.business_account,
-            received_at=iso(payment.paid_at_ms),
-        )
+        try:
+            is_new = await self._billing.confirm(
+                reference=payment.reference,
+                amount_subunit=payment.paid_subunit or payment.amount_subunit,
+                currency=payment.currency,
+                sender_phone_number=payment.msisdn,
+                provider_tx=payment.provider_tx,
+                provider_key=payment.provider_key,
+                momoep_id=payment.id,
+                business_account=payment.business_account,
+                received_at=iso(payment.paid_at_ms),
+            )
+        except BackendError as error:
+            if (
+                not isinstance(error, Unavailable) and row.attempt == 1
+            ):  # it is tried on, and may need somebody
+                self._log.error(
+                    "payment.not_booked", payment_id=payment.id, error=f"{error.code}: {error.detail}"
+                )
+            raise
         self._log.info("payment.confirmed", payment_id=payment.id, duplicate=not is_new)
         await self.happened(Change(payment.id, Event.CREDITED, {"confirmed_at_ms": self._clock.now_ms()}))
         return Done()

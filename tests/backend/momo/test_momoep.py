@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
-from backend.kit.errors import Unavailable
+from backend.kit.errors import Forbidden, Unavailable
 from tests.backend.momo.conftest import running
 
 KEY = {"API-KEY": "key"}
@@ -60,7 +61,9 @@ async def confirm(client, headers=KEY, **changes):
 async def test_checklist_35_confirm_records_once_and_tells_billing_once(client, billing, momo):
     assert await confirm(client) == 200
     assert await confirm(client) == 409
-    assert await confirm(client, amount_subunit=1) == 409
+    with capture_logs() as logs:
+        assert await confirm(client, amount_subunit=1) == 409
+    assert "paybill.repeat_differs" in [each["event"] for each in logs]  # resolutions 7
     while not billing.confirmed:
         await asyncio.sleep(0.01)
     (booked,) = billing.confirmed
@@ -69,6 +72,27 @@ async def test_checklist_35_confirm_records_once_and_tells_billing_once(client, 
     assert await confirm(client, provider_key="rw_mtn_mobilemoney") == 200, (
         "the key is of both (checklist 31)"
     )
+
+
+async def test_what_billing_refuses_to_book_is_an_alert(client, billing, momo, clock, monkeypatch):
+    """Money was taken; it is tried on, and somebody must look: the key that billing gave us, say."""
+    told, book = asyncio.Event(), billing.confirm
+
+    async def refuse(**_):
+        told.set()
+        monkeypatch.setattr(billing, "confirm", book)
+        raise Forbidden("not of this market")
+
+    monkeypatch.setattr(billing, "confirm", refuse)
+    with capture_logs() as logs:
+        assert await confirm(client) == 200
+        await told.wait()
+        while not billing.confirmed:
+            clock.advance(1)
+            momo._dispatcher._wake.set()
+            await asyncio.sleep(0.01)
+    (alert,) = [each for each in logs if each["event"] == "payment.not_booked"]
+    assert (alert["log_level"], alert["error"]) == ("error", "forbidden: not of this market")
 
 
 async def test_of_many_concurrent_confirms_one_is_new(client, momo):

@@ -91,6 +91,17 @@ async def test_without_billing_nothing_is_stored(client, billing, http_client):
     assert sum((await client.momo.audit()).payments_by_state.values()) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("amount_subunit", 6000_00), ("msisdn", "256772999999"), ("reference", "777")]
+)
+async def test_a_key_of_another_payment_is_409_and_asks_nobody(client, name, value):
+    assert (await client.post("/payment", json=PAY, headers=KEY)).status == 202
+    answer = await client.post("/payment", json={**PAY, name: value}, headers=KEY)
+    assert answer.status == 409
+    assert f"another {name}" in (await answer.json())["message"]
+    assert sum((await client.momo.audit()).payments_by_state.values()) == 1
+
+
 async def test_idempotency_keys_are_counted_by_client(client):
     await client.momo.install_key("other", client="other")
     answers = [
