@@ -1,7 +1,8 @@
 """The dispatcher: leases due outbox rows and runs their handlers, each kind within a limit of its own.
 
 A handler returns an Outcome. It is written by `_finished`, in batches, only where the row is still in our
-hands: not cancelled meanwhile, not leased by another process after ours took too long.
+hands: not cancelled meanwhile, not leased by another process after ours took too long. A defect of ours in
+one row is logged with its traceback, and stops no other.
 See outbox.py for the rows.
 """
 
@@ -20,6 +21,7 @@ from backend.kit.outbox import Dead, Done, Handler, Leased, Outbox, Outcome, Pol
 from backend.kit.runtime import Clock
 
 IDLE_S = 30.0  # how long it sleeps when nothing is due: wakes come from commits
+AWAY_S = 1.0  # when the database is away
 HELD_S = 0.1  # and when what is due is in other hands
 CONCURRENCY = 32  # rows of one kind in the hands of one dispatcher; more only queue at the receiver
 HANDLER_S = 20.0  # longer than a handler's own time-outs; the rest of LEASE_MS is for the commit
@@ -53,7 +55,7 @@ class Dispatcher:
         self._settlers = dict(settlers or {})
         self._concurrency = concurrency
         self._handler_s = handler_s
-        self._log = structlog.get_logger(service=service)
+        self._logger = structlog.get_logger(service=service)
         self._wake = asyncio.Event()
         self._running: dict[str, dict[int, asyncio.Task[None]]] = {kind: {} for kind in handlers}
         self._finish: WriteBatch[tuple[Leased, Outcome], Written] = WriteBatch(database, self._finished)
@@ -90,9 +92,12 @@ class Dispatcher:
             self._wake.clear()
             try:
                 sleep_s = await self._round()
-            except Exception as error:  # noqa: BLE001 - the database may be away; the loop must outlive it
-                self._log.error("outbox.lease_failed", error=repr(error))
-                sleep_s = 1.0
+            except BackendError as error:  # the database is away
+                self._logger.error("outbox.lease_failed", error=error.detail)
+                sleep_s = AWAY_S
+            except Exception as error:
+                self._logger.error("outbox.lease_failed", error=repr(error), exc_info=True)
+                sleep_s = AWAY_S
             try:
                 async with asyncio.timeout(sleep_s):
                     await self._wake.wait()
@@ -140,11 +145,12 @@ class Dispatcher:
             try:
                 written = await self._finish.submit((row, writable))
             except Unavailable as error:  # the lease runs out and the row comes again
-                self._log.warning("outbox.finish_failed", kind=row.kind, key=row.key, error=error.detail)
+                self._logger.warning("outbox.finish_failed", kind=row.kind, key=row.key, error=error.detail)
                 return
-            except Exception as error:  # noqa: BLE001 - a defect of ours must not stop the others
+            except Exception as error:
                 self.counters["crashed"] += 1
-                self._log.error("outbox.finish_failed", kind=row.kind, key=row.key, error=repr(error))
+                about = {"kind": row.kind, "key": row.key, "error": repr(error)}
+                self._logger.error("outbox.finish_failed", **about, exc_info=True)
                 continue
             self._count(row, writable, written)
             return
@@ -159,9 +165,10 @@ class Dispatcher:
             return Retry(f"{error.code}: {error.detail}", after_s=error.retry_after_s)
         except TimeoutError:
             return Retry("handler took too long")
-        except Exception as error:  # noqa: BLE001 - a defect of ours must not stop the others
+        except Exception as error:
             self.counters["crashed"] += 1
-            self._log.error("outbox.handler_failed", kind=row.kind, key=row.key, error=repr(error))
+            about = {"kind": row.kind, "key": row.key, "error": repr(error)}
+            self._logger.error("outbox.handler_failed", **about, exc_info=True)
             return Retry(repr(error))
 
     def _finished(self, connection: Connection, results: Sequence[tuple[Leased, Outcome]]) -> list[Written]:
@@ -212,7 +219,7 @@ class Dispatcher:
         if isinstance(outcome, Done) or written == "free":
             return
         is_late = written == "retried" and row.attempt % LATE == 0
-        log = self._log.error if written == "dead" or is_late else self._log.info
+        log = self._logger.error if written == "dead" or is_late else self._logger.info
         event = {"dead": "outbox.dead_letter", "retried": "outbox.retry"}.get(written, "outbox.lost")
         log(
             "outbox.late" if is_late else event,
