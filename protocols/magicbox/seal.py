@@ -10,7 +10,7 @@ import struct
 
 from protocols.mac import equal, hmac_sha256, signer
 from protocols.magicbox import wire
-from protocols.magicbox.ctr import cipher, crypt
+from protocols.magicbox.ctr import cipher
 
 UP = 0
 DOWN = 1
@@ -38,7 +38,7 @@ class LinkKeys:
         self.mac_key = hmac_sha256(link_key, b"payg/v1 mac " + name.encode())
         self.encryption_key = hmac_sha256(link_key, b"payg/v1 encryption " + name.encode())[:16]
         self.mac = signer(self.mac_key)
-        self.cipher = cipher(self.encryption_key)
+        self.crypt = cipher(self.encryption_key)
 
 
 def seal(keys: LinkKeys, epoch: int, sequence: int, body: bytes, encrypted: bool) -> bytes:
@@ -46,7 +46,7 @@ def seal(keys: LinkKeys, epoch: int, sequence: int, body: bytes, encrypted: bool
     flags = wire.FLAG_DOWN if keys.direction == DOWN else 0
     if encrypted:
         flags |= wire.FLAG_ENCRYPTED
-        body = crypt(keys.cipher, _nonce(keys.direction, epoch, sequence), body)
+        body = keys.crypt(_nonce(keys.direction, epoch, sequence), body)
     signed = wire.encode_header(wire.Header(wire.VERSION, flags, epoch, sequence)) + body
     return signed + _mac(keys, signed)
 
@@ -65,7 +65,7 @@ def unseal(keys: LinkKeys, frame: bytes) -> tuple[wire.Header, bytes]:
         raise SealError("bad_flags")
     body = signed[wire.HEADER_SIZE :]
     if header.flags & wire.FLAG_ENCRYPTED:
-        body = crypt(keys.cipher, _nonce(keys.direction, header.epoch, header.sequence), body)
+        body = keys.crypt(_nonce(keys.direction, header.epoch, header.sequence), body)
     return header, body
 
 
