@@ -31,9 +31,9 @@ from backend.kit.dispatcher import Dispatcher
 from backend.kit.errors import BackendError
 from backend.kit.http import HttpClient
 from backend.kit.outbox import Done, Leased, Outbox, Outcome, Outgoing
-from backend.kit.rows import insert_into
 from backend.kit.runtime import Clock
 from simulator.providers import is_loopback
+from simulator.providers.facts import Facts
 from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.sms_script import ENDS, ORDINARY, State, Step, fate_of
 
@@ -117,12 +117,7 @@ class MailStore:
             Column("text", Text, nullable=False),
             Column("at_ms", BigInteger, nullable=False),
         )
-        self.facts = Table(
-            "facts",
-            self.metadata,
-            Column("name", Text, primary_key=True),
-            Column("value", Text, nullable=False),
-        )
+        self.facts = Facts(self.metadata)
 
     def add(self, connection: Connection, sms: Sms) -> Sms:
         """Keep a message; it with its number in the order."""
@@ -163,17 +158,6 @@ class MailStore:
             (int(row["seq"]), Mail(**{name: value for name, value in row.items() if name != "seq"}))
             for row in connection.execute(statement).mappings()
         ]
-
-    def fact(self, connection: Connection, name: str) -> str:
-        """Something to remember, or nothing."""
-        statement = select(self.facts.c.value).where(self.facts.c.name == name)
-        return connection.execute(statement).scalar() or ""
-
-    def set_fact(self, connection: Connection, name: str, value: str) -> None:
-        """Remember it."""
-        insert = insert_into(connection.dialect.name, self.facts).values(name=name, value=value)
-        statement = insert.on_conflict_do_update(index_elements=["name"], set_={"value": value})
-        connection.execute(statement)
 
 
 class Mailroom:
@@ -263,22 +247,15 @@ class Mailroom:
 
     async def every_other(self, number: str) -> bool:
         """Whether this request is one of those that go wrong: the first, the third ..."""
-
-        def work(connection: Connection) -> bool:
-            name = f"often:{number}"
-            is_first = self.store.fact(connection, name) != "1"
-            self.store.set_fact(connection, name, "1" if is_first else "0")
-            return is_first
-
-        return await self._database.write(work)
+        return await self._database.write(lambda c: self.store.facts.every_other(c, number))
 
     async def remember(self, name: str) -> None:
         """Remember that something is so."""
-        await self._database.write(lambda c: self.store.set_fact(c, name, "1"))
+        await self._database.write(lambda c: self.store.facts.set(c, name, "1"))
 
     async def remembers(self, name: str) -> bool:
         """Whether it is so."""
-        return await self._database.read(lambda c: self.store.fact(c, name)) == "1"
+        return await self._database.read(lambda c: self.store.facts.get(c, name)) == "1"
 
     def _put(self, connection: Connection, key: str, call: Call | None, after_s: float = 0) -> None:
         if call is not None and is_loopback(call.url):

@@ -20,10 +20,11 @@ from backend.kit.errors import BackendError
 from backend.kit.http import HttpClient
 from backend.kit.outbox import Done, Handler, Leased, Outbox, Outgoing
 from backend.kit.outbox import Outcome as RowOutcome
-from backend.kit.rows import insert_into, insert_new
+from backend.kit.rows import insert_new
 from backend.kit.runtime import Clock, Entropy, token_hex
 from backend.kit.web import JSON
 from simulator.providers import is_loopback
+from simulator.providers.facts import Facts
 from simulator.providers.mishaps import NONE, Mishaps
 from simulator.providers.script import ORDINARY, Outcome, fate_of
 
@@ -100,12 +101,7 @@ class PromptStore:
             Column("access_token", Text, primary_key=True),
             Column("expires_at_ms", BigInteger, nullable=False),
         )
-        self.facts = Table(
-            "facts",
-            self.metadata,
-            Column("name", Text, primary_key=True),
-            Column("value", Text, nullable=False),
-        )
+        self.facts = Facts(self.metadata)
 
     def add(self, connection: Connection, prompt: Prompt) -> bool:
         """Whether its id is new."""
@@ -171,17 +167,6 @@ class PromptStore:
             table.c.access_token == access_token, table.c.expires_at_ms > now_ms
         )
         return connection.execute(statement).first() is not None
-
-    def fact(self, connection: Connection, name: str) -> str:
-        """A setting of the provider's, or nothing."""
-        statement = select(self.facts.c.value).where(self.facts.c.name == name)
-        return connection.execute(statement).scalar() or ""
-
-    def set_fact(self, connection: Connection, name: str, value: str) -> None:
-        """Write a setting."""
-        insert = insert_into(connection.dialect.name, self.facts).values(name=name, value=value)
-        statement = insert.on_conflict_do_update(index_elements=["name"], set_={"value": value})
-        connection.execute(statement)
 
 
 class Prompts:
@@ -264,14 +249,7 @@ class Prompts:
 
     async def every_other(self, payer: str) -> bool:
         """Whether this request of a payer is one of those that come too often: the first, the third ..."""
-
-        def work(connection: Connection) -> bool:
-            name = f"often:{payer}"
-            is_first = self.store.fact(connection, name) != "1"
-            self.store.set_fact(connection, name, "1" if is_first else "0")
-            return is_first
-
-        return await self._database.write(work)
+        return await self._database.write(lambda c: self.store.facts.every_other(c, payer))
 
     async def issue(self, life_s: int) -> str:
         """A new access token."""

@@ -81,9 +81,9 @@ class AirtelSandbox:
 
         def prepare(connection: Connection) -> None:
             store = self.prompts.store
-            if not store.fact(connection, "key"):
-                store.set_fact(connection, "key", rsa.new_key())
-            self._key = store.fact(connection, "key")
+            if not store.facts.get(connection, "key"):
+                store.facts.set(connection, "key", rsa.new_key())
+            self._key = store.facts.get(connection, "key")
 
         await self.prompts.start(prepare)
 
@@ -137,8 +137,8 @@ class AirtelSandbox:
             if paid is None:
                 return None
             fact = f"refunded:{paid.id}"
-            is_new = not store.fact(connection, fact)
-            store.set_fact(connection, fact, "yes")
+            is_new = not store.facts.get(connection, fact)
+            store.facts.set(connection, fact, "yes")
             return is_new
 
         return await self._database.write(work)

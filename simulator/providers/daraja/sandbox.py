@@ -104,7 +104,7 @@ class DarajaSandbox:
             if self.config.urls is not None:
                 self._set_urls(connection, self.config.urls)
             if self.config.pull:
-                self._store.set_fact(connection, "pull", "registered")
+                self._store.facts.set(connection, "pull", "registered")
 
         await self.prompts.start(prepare)
 
@@ -156,14 +156,14 @@ class DarajaSandbox:
 
     async def register_pull(self) -> None:
         """Allow the short code's payments to be pulled."""
-        await self._database.write(lambda c: self._store.set_fact(c, "pull", "registered"))
+        await self._database.write(lambda c: self._store.facts.set(c, "pull", "registered"))
 
     async def pull(self, first_ms: int, last_ms: int, offset: int) -> list[Prompt] | None:
         """A page of what was paid in a time, of the last 48 hours; None: not registered."""
         first_ms = max(first_ms, self._clock.now_ms() - PULL_MS)
 
         def work(connection: Connection) -> list[Prompt] | None:
-            if not self._store.fact(connection, "pull"):
+            if not self._store.facts.get(connection, "pull"):
                 return None
             return self._store.paid_between(connection, first_ms, last_ms, offset=offset, limit=PULL_PAGE)
 
@@ -275,11 +275,11 @@ class DarajaSandbox:
         return str(word.get("ThirdPartyTransID", "")) if word.get("ResultCode") in ("0", 0) else None
 
     def _urls(self, connection: Connection) -> Urls | None:
-        stored = self._store.fact(connection, "urls")
+        stored = self._store.facts.get(connection, "urls")
         return msgspec.json.decode(stored, type=Urls) if stored else None
 
     def _set_urls(self, connection: Connection, urls: Urls) -> None:
-        self._store.set_fact(connection, "urls", msgspec.json.encode(urls).decode())
+        self._store.facts.set(connection, "urls", msgspec.json.encode(urls).decode())
 
     def _receipt(self) -> str:
         random = self._entropy.token_bytes(10)

@@ -74,9 +74,9 @@ class HalopesaSandbox:
 
         def prepare(connection: Connection) -> None:
             store = self.prompts.store
-            if not store.fact(connection, "key"):
-                store.set_fact(connection, "key", rsa.new_key())
-            self._key = store.fact(connection, "key")
+            if not store.facts.get(connection, "key"):
+                store.facts.set(connection, "key", rsa.new_key())
+            self._key = store.facts.get(connection, "key")
 
         await self.prompts.start(prepare)
 
