@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import TextIO
 
 import structlog
@@ -46,12 +47,22 @@ def configure(stream: TextIO = sys.stderr, *, as_json: bool = False, level: int 
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=lambda *_: _Printer(stream),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
     root.handlers = [_Libraries()]
     root.setLevel(max(level, logging.WARNING))
+
+
+class _Printer(structlog.PrintLogger):
+    """Prints lines. One that can't be written (a full disk, a pipe that nobody reads) breaks nothing else."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warning = error = critical = msg
 
 
 class _Libraries(logging.Handler):

@@ -1,6 +1,7 @@
 """Logs: no secret by its name, no local variable and no stored row in a traceback."""
 
 import asyncio
+import errno
 import io
 import json
 import logging
@@ -105,3 +106,17 @@ def test_a_librarys_warning_is_a_line_of_ours_and_its_chatter_is_none() -> None:
     assert (written["event"], written["level"], written["said"]) == ("library", "error", "it failed 3 times")
     assert "null value in column" in written["exception"]
     assert DIGITS not in line
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["console", "json"])
+def test_a_line_that_cannot_be_written_breaks_nothing(as_json: bool) -> None:
+    """A full disk, or a pipe whose reader is gone."""
+
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, text)
+
+    configure(Full(), as_json=as_json)
+    log = structlog.get_logger()
+    for write in (log.info, log.warning, log.error, log.critical, logging.getLogger("some.library").warning):
+        write("it happened")
