@@ -154,6 +154,16 @@ async def test_a_reference_is_one_command_of_its_client(http: TestClient, world:
     assert (await world.m2m.audit()).commands == {"created": 2}
 
 
+async def test_a_crash_before_the_owner_is_noted_heals_with_the_repeat(http: TestClient, hub: Hub) -> None:
+    """M2M has the command; its client heard nothing, and asks again under the same reference."""
+    number = await create(http, "ug-key", reference="order-1")
+    notes = hub._store.commands
+    await hub._database.write(lambda c: c.execute(notes.delete().where(notes.c.id == int(number))))
+    assert (await ask(http, f"{COMMAND}/{number}", key="ug-key"))[0] == 404
+    assert await create(http, "ug-key", reference="order-1") == number
+    assert (await ask(http, f"{COMMAND}/{number}", key="ug-key"))[0] == 200
+
+
 async def test_a_command_is_its_clients(http: TestClient, hub: Hub) -> None:
     """Also of a device that is in no market yet, and of one in both clients' market."""
     await hub.install_key(key="both-key", client="both", markets=["UG", "RW"])
