@@ -63,7 +63,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich alone takes longer to load than the rest
-    help="Pay-as-you-go solar: from the keypad in a village to the ledger, and back as light.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 token_app = typer.Typer(help="Keypad tokens.")
 device_app = typer.Typer(help="Controllers, virtual ones included.")
@@ -73,7 +73,23 @@ app.add_typer(board_app, name="board")
 app.add_typer(device_app, name="device")
 app.add_typer(import_app, name="import")
 app.add_typer(letters_app, name="letters")
-app.command()(reconcile)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"payg {version('payg')}")
+        raise typer.Exit
+
+
+@app.callback()
+def payg(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Pay-as-you-go solar: from the keypad in a village to the ledger, and back as light."""
 
 
 @app.command()
@@ -93,7 +109,10 @@ def up(
         float | None, typer.Option(min=0, help="Stop after so many seconds and check the invariants.")
     ] = None,
 ) -> None:
-    """Run everything in one process: broker, services, bridge, provider sandboxes, simulated devices."""
+    """Run everything in one process.
+
+    Broker, services, bridge, provider sandboxes, simulated devices.
+    """
     from simulator.up import UpOptions, run
 
     options = UpOptions(
@@ -149,7 +168,10 @@ def sandbox(
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of these chances.")] = 1,
 ) -> None:
-    """Run one provider's sandbox alone, at the root path; GET / tells its routes and scripted numbers."""
+    """Run one provider's sandbox alone, at the root path.
+
+    GET / tells its routes, and which numbers do what.
+    """
     from simulator.alone import SandboxOptions, run
     from simulator.providers.mishaps import Mishaps, MishapsError
 
@@ -167,6 +189,25 @@ def sandbox(
         mishaps=mishaps,
     )
     raise typer.Exit(run(options))
+
+
+@app.command()
+def credentials(
+    name: Annotated[
+        str, typer.Argument(help="Its path, for example m2m.api_key, sandbox.mtn or devices.0.serial.")
+    ],
+    data_dir: DataDirOption = DATA_DIR,
+) -> None:
+    """Print one of the addresses and keys that `payg up` made."""
+    from simulator.credentials import CredentialsError, look_up
+
+    try:
+        typer.echo(look_up(data_dir, name))
+    except CredentialsError as error:
+        raise _refused(error) from None
+
+
+app.command()(reconcile)
 
 
 @token_app.command("new")
@@ -234,7 +275,10 @@ def device_keypad(
         KeypadClock.SYSTEM
     ),
 ) -> None:
-    """A controller of the real firmware: a keypad entry a line in, a JSON object a line out."""
+    """Run a controller of the real firmware.
+
+    A keypad entry a line in, a JSON object a line out.
+    """
     import sys
 
     from edge.keypad_shell import KeypadError, run
@@ -268,8 +312,23 @@ def device_type(
 
 @device_app.command("show")
 def device_show(serial: SerialOption, data_dir: DataDirOption = DATA_DIR) -> None:
-    """Look at a running device of `payg up`: its light, its display, its credit."""
+    """Show a running device of `payg up`: light, display, credit."""
     _panel(data_dir, serial, None)
+
+
+@device_app.command("list")
+def device_list(data_dir: DataDirOption = DATA_DIR) -> None:
+    """List the running devices of `payg up`, a JSON object a line."""
+    import asyncio
+    import json
+
+    from edge.panel.client import PanelError, show_all
+
+    try:
+        for device in asyncio.run(show_all(data_dir)):
+            typer.echo(json.dumps(device))
+    except PanelError as error:
+        raise _refused(error) from None
 
 
 def _panel(data_dir: Path, serial: str, digits: str | None) -> None:
@@ -301,7 +360,8 @@ def main() -> None:
     except TyperException as error:
         context = getattr(error, "ctx", None)
         command: str = context.command_path if context is not None else "payg"
-        says = " ".join(error.format_message().split())[:_LONGEST_COMPLAINT].rstrip(".")
+        says = " ".join(error.format_message().split()).replace("Value error, ", "")
+        says = says[:_LONGEST_COMPLAINT].rstrip(".")
         typer.echo(f"payg: {says}; see {command} --help", err=True)
         sys.exit(2)
     except typer.Abort:

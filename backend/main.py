@@ -144,7 +144,9 @@ async def _serve(serving: _Serving, folder: DataDir) -> int:
         await listener.listen(runner, listener.bound(settings.host, serving.port), tls.server)
         collector.settle()
         host, real_port = runner.addresses[0][:2]
-        print(f"{service} listens on {tls.http}://{host}:{real_port}", flush=True)
+        url = f"{tls.http}://{host}:{real_port}"
+        print(f"{service} listens on {url}", flush=True)
+        print(f"its API: {url}/docs", flush=True)
         if served.keyed is not None:
             print(
                 f"its API key: {service}_api_key in {folder.secrets_file}, unless the environment set it",

@@ -32,7 +32,7 @@ SerialPortOption = Annotated[str, typer.Option("--port", help="Its serial port, 
 ArchOption = Annotated[Arch | None, typer.Option(help="Insist on it; default: what the board says.")]
 BuildDirOption = Annotated[Path, typer.Option("--out", help="Where `payg board build` puts what it builds.")]
 
-board_app = typer.Typer(help="Boards: from the sources to a controller that works in a home.")
+board_app = typer.Typer(help="Boards, from the sources to a working controller.")
 
 
 @board_app.command("build")
@@ -53,7 +53,10 @@ def board_build(
 
 @board_app.command("flash")
 def board_flash(port: SerialPortOption, arch: ArchOption = None, out: BuildDirOption = BUILD_DIR) -> None:
-    """Put the build on a board that runs MicroPython, check it, and start it."""
+    """Put the build on a board that runs MicroPython.
+
+    It is checked by hash, and started.
+    """
     import sys
 
     from edge.board.command_line import flash_board
@@ -89,7 +92,10 @@ def board_provision(
     m2m_url: Annotated[str | None, typer.Option(help="Its key: PAYG_M2M_API_KEY.")] = None,
     moto_url: Annotated[str | None, typer.Option(help="Its key: PAYG_MOTO_API_KEY.")] = None,
 ) -> None:
-    """Make keys for a flashed board and put them into it and into the registry, once."""
+    """Make keys for a flashed board, once.
+
+    They are put into the board and into the registry.
+    """
     import secrets
     import sys
 
@@ -114,7 +120,10 @@ def board_virtual(
     image: Annotated[Path, typer.Option(help="Its flash, as a file; made when it is missing.")],
     heap: Annotated[str, typer.Option(help="MicroPython's: 96wK is 96 K words.")] = "96wK",
 ) -> None:
-    """A board without hardware, behind a serial port that it prints; lines typed here are its keypad."""
+    """Run a board without hardware, behind a serial port.
+
+    It prints the port; lines typed here are its keypad.
+    """
     import sys
 
     from edge.board.virtual import run

@@ -5,6 +5,7 @@ They follow from the same secrets as the services' own adapters, so that the two
 says what it takes, and what it does with which numbers. alone.py runs one for `payg sandbox`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -49,6 +50,8 @@ from simulator.providers.mtn.sandbox import MtnSandbox, MtnSandboxConfig
 from simulator.providers.mtn.store import ApiUser
 from simulator.providers.pindo.routes import make_app as pindo_app
 from simulator.providers.pindo.sandbox import PindoSandbox, PindoSandboxConfig
+
+_SOURCE = re.compile(r"\s\((?:spec/[^)]*|[\w/]+\.py)\)|, [\w/]+\.py")  # who reads a page has only it
 
 
 class SandboxService(Protocol):
@@ -100,8 +103,8 @@ class Sandbox:
 def build_sandbox(name: str, bench: Bench) -> Sandbox:
     """The sandbox of that name, one of SANDBOXES."""
     sandbox = SANDBOXES[name](bench)
-    parts = [module.__doc__ or "" for module in ABOUT[name]]
-    about = "\n".join([*parts, f"Here: {bench.mishaps}", ""])
+    parts = [_SOURCE.sub("", module.__doc__ or "") for module in ABOUT[name]]
+    about = "\n".join([*parts, f"Here: --approve-after {bench.approve_after_s} {bench.mishaps}", ""])
 
     async def tell(_: web.Request) -> web.Response:
         return web.Response(text=about)

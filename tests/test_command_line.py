@@ -1,5 +1,7 @@
 """`payg`: a wrong argument is one line that says what to do, and exit code 2."""
 
+import json
+import re
 import subprocess
 import sys
 import time
@@ -30,6 +32,9 @@ def _payg(*arguments: str) -> "subprocess.CompletedProcess[str]":
         (["device", "keypad", "--family", "moto", "--secret", "zz"], "the secret must be hex"),
         (["device", "keypad", "--family", "moto", "--secret", "00", "--store", "."], "is not a file"),
         (["device", "type", "--serial", "", "1"], "the serial is empty"),
+        (["serve", "visa", "--port", "1"], "'service': 'visa' is not one of 'solarium'"),
+        (["device", "list", "--data-dir", "/nowhere"], "credentials.json is missing: start `payg up` first"),
+        (["credentials", "m2m.api_key", "--data-dir", "/nowhere"], "is missing: start `payg up` first"),
         ([*NEW, "--command", "set_time"], "set_time needs a payload"),
     ],
 )
@@ -49,7 +54,7 @@ def test_tokens_without_a_payload_need_none(command: str) -> None:
 
 def test_help_is_there_at_once() -> None:
     times: list[float] = []
-    for arguments in ([], ["--help"], ["--help"]):
+    for arguments in ([], ["--help"], ["-h"]):
         started = time.perf_counter()
         done = _payg(*arguments)
         times.append(time.perf_counter() - started)
@@ -57,3 +62,37 @@ def test_help_is_there_at_once() -> None:
         assert done.stdout.startswith("Usage: payg")
     assert min(times) < 0.3
     assert "keypad" in _payg("device", "--help").stdout
+
+
+def test_each_command_fits_its_line_of_help() -> None:
+    for group in ([], ["keys"], ["device"], ["board"], ["import"], ["token"]):
+        commands = _payg(*group, "--help").stdout.partition("Commands:")[2]
+        assert commands.count("\n") > 1
+        assert "..." not in commands
+
+
+def test_the_version_is_told() -> None:
+    done = _payg("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"payg \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_credentials_are_looked_up_by_their_path(tmp_path: Path) -> None:
+    content = {"http": "http://x", "m2m": {"api_key": "k"}, "devices": [{"serial": "A/1"}]}
+    (tmp_path / "credentials.json").write_text(json.dumps(content))
+
+    def look_up(name: str) -> "subprocess.CompletedProcess[str]":
+        return _payg("credentials", name, "--data-dir", str(tmp_path))
+
+    assert look_up("m2m.api_key").stdout == "k\n"
+    assert look_up("devices.0.serial").stdout == "A/1\n"
+    assert json.loads(look_up("devices.0").stdout) == {"serial": "A/1"}
+    for name, says in (
+        ("m2n.api_key", "credentials.json has no 'm2n'; it has http, m2m, devices"),
+        ("m2m.key", "m2m has no 'key'; it has api_key"),
+        ("devices.7", "devices has no '7'; it has 0"),
+        ("http.url", "http has no 'url'; it has no members"),
+    ):
+        done = look_up(name)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert says in done.stderr

@@ -29,7 +29,7 @@ keys_app = typer.Typer(help="API keys of the services, and the master key.")
 
 @keys_app.command("list")
 def keys_list(service: Service, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
-    """List a service's keys: ids, clients, markets, allow-lists, ends. Never a key."""
+    """List a service's keys: clients, markets, ends; never a key."""
     from backend.commands import keys
 
     raise typer.Exit(keys.show(keys.Place(service.value, data_dir, database_url)))
@@ -61,7 +61,10 @@ def keys_rotate(
     data_dir: DataDir = DATA_DIR,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Replace a client's keys by a new one: printed once, or handed to our own services."""
+    """Replace a client's keys by a new one.
+
+    It is printed once, or handed to our own services.
+    """
     from backend.commands import keys
 
     place = keys.Place(service.value, data_dir, database_url)

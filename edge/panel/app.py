@@ -39,7 +39,7 @@ def make_app(devices: Mapping[str, PanelDevice], api_key: str) -> web.Applicatio
     def device_of(request: web.Request) -> PanelDevice:
         serial = request.match_info["serial"]
         if serial not in devices:
-            raise _error(404, f"no device {serial} runs here; GET /panel/devices lists those that do")
+            raise _error(404, f"no device {serial} runs here; `payg device list` names those that do")
         return devices[serial]
 
     @web.middleware

@@ -1,4 +1,4 @@
-"""The panel's client, behind `payg device type` and `payg device show`."""
+"""The panel's client, behind `payg device list|show|type`."""
 
 import json
 import ssl
@@ -18,47 +18,56 @@ class PanelError(Exception):
 
 async def show(data_dir: Path, serial: str) -> dict[str, object]:
     """The snapshot of a running device. PanelError when there is none."""
-    return await _call(data_dir, "GET", serial, None)
+    return _object(await _call(data_dir, "GET", _path(serial)))
+
+
+async def show_all(data_dir: Path) -> list[object]:
+    """The snapshots of all running devices. PanelError when nothing runs."""
+    found = await _call(data_dir, "GET", "/panel/devices")
+    return cast("list[object]", found) if isinstance(found, list) else []
 
 
 async def type_keys(data_dir: Path, serial: str, keys: str) -> dict[str, object]:
     """What the controller answered to `keys`. PanelError when no such device runs."""
-    return await _call(data_dir, "POST", serial, keys)
+    return _object(await _call(data_dir, "POST", f"{_path(serial)}/keypad", {"keys": keys}))
 
 
-async def _call(data_dir: Path, method: str, serial: str, keys: str | None) -> dict[str, object]:
+def _path(serial: str) -> str:
     if not serial:
-        raise PanelError("the serial is empty: give one of credentials.json")
+        raise PanelError("the serial is empty; `payg device list` names those that run")
+    return f"/panel/devices/{quote(serial, safe='', errors='replace')}"
+
+
+async def _call(data_dir: Path, method: str, path: str, body: dict[str, str] | None = None) -> object:
+    """The JSON of the panel's answer, an object or an array."""
     base, api_key, tls = _credentials(data_dir)
-    path = f"{base}/panel/devices/{quote(serial, safe='', errors='replace')}"
-    if keys is not None:
-        path += "/keypad"
-    body = None if keys is None else json.dumps({"keys": keys})
+    url, headers = URL(base + path, encoded=True), {"X-API-Key": api_key}
     try:
         async with (
             aiohttp.ClientSession(timeout=TIMEOUT) as session,
-            session.request(
-                method, URL(path, encoded=True), headers={"X-API-Key": api_key}, data=body, ssl=tls
-            ) as answer,
+            session.request(method, url, headers=headers, json=body, ssl=tls) as answer,
         ):
-            body = await answer.read()
+            content = _json(await answer.read())
     except (aiohttp.ClientError, TimeoutError) as error:
         raise PanelError(f"nothing answers at {base}; start it with: payg up") from error
-    content = _object(body)
-    if answer.status == 200 and content is not None:
-        return content
-    if content is not None and "error" in content:
-        raise PanelError(str(content["error"]))
+    if answer.status == 200 and isinstance(content, dict | list):
+        return cast(object, content)
+    if "error" in (refusal := _object(content)):
+        raise PanelError(str(refusal["error"]))
     raise PanelError(f"{base} answered HTTP {answer.status}, and not as a panel: is it `payg up`?")
 
 
-def _object(body: bytes) -> dict[str, object] | None:
-    """The JSON object in it, None for anything else."""
+def _json(body: bytes) -> object:
+    """The JSON in it, None if there is none."""
     try:
-        content: object = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return cast("dict[str, object]", content) if isinstance(content, dict) else None
+
+
+def _object(content: object) -> dict[str, object]:
+    """The object, an empty one for anything else."""
+    return cast("dict[str, object]", content) if isinstance(content, dict) else {}
 
 
 def _credentials(data_dir: Path) -> tuple[str, str, ssl.SSLContext]:

@@ -32,6 +32,11 @@ class Mishaps:
         if not all(0 <= share <= 1 for share in shares) or self.twice + self.late + self.lost > 1:
             raise MishapsError("shares are from 0 to 1, and those of twice, late and lost at most 1 together")
 
+    def __str__(self) -> str:
+        """As options of `payg sandbox`."""
+        shares = f"--twice {self.twice} --late {self.late} --late-by {self.late_s} --lost {self.lost}"
+        return f"{shares} --refused {self.refused} --seed {self.seed}"
+
     def calls(self, key: str) -> tuple[float, ...]:
         """How long after its time each copy of a call is made, in seconds; (): it is never made."""
         chance, later_s = self._chance("call", key), self._chance("later", key) * self.late_s

@@ -112,7 +112,9 @@ def post(url, body, **headers):
 @pytest.mark.parametrize("name", HOOKS)
 def test_it_says_what_it_does(sandboxes, name):
     about = requests.get(sandboxes[name]["base_url"] + "/", timeout=20).text
-    assert "Mishaps(twice=0" in about
+    assert "\nHere: --approve-after 0.05 --twice 0.0 --late 0.0 --late-by 10.0 --lost 0.0 --refused" in about
+    assert "spec/" not in about
+    assert ".py" not in about
     assert "46733123451" in about or "451 rejected" in about or "0000NNN" in about
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from edge.panel.app import MAX_BODY, MAX_KEYS, JsonObject, make_app
-from edge.panel.client import PanelError, show, type_keys
+from edge.panel.client import PanelError, show, show_all, type_keys
 from firmware.store import StoreError
 
 KEY = {"X-API-Key": "key"}
@@ -97,6 +97,7 @@ def _credentials(folder: Path, base: str, key: str = "key") -> Path:
 async def test_the_client_types_and_shows(server: TestServer, device: Device, tmp_path: Path) -> None:
     folder = _credentials(tmp_path, str(server.make_url("/")))
     assert await show(folder, "A/1") == {"serial": "A/1"}
+    assert await show_all(folder) == [{"serial": "A/1"}]
     assert await type_keys(folder, "A/1", "12 3") == {"result": "invalid"}
     assert device.typed == ["12 3"]
 
