@@ -1,5 +1,6 @@
 """What `payg up` prints when everything listens: where it is, and what to try, as commands to paste."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -18,14 +19,12 @@ def banner(credentials: Json, data_dir: Path) -> str:
     serial, reference, msisdn = device["serial"], device["account_reference"], device["msisdn"]
     secured = ", with TLS" if credentials["tls"] else ""
     sandboxes = " ".join(cast("Mapping[str, object]", credentials["sandbox"]))
-    folder = "" if data_dir == Path("data") else f" --data-dir {data_dir}"
-    file = f"{data_dir}/credentials.json"
-    password = f"""import json; print(json.load(open("{file}"))["mqtt"]["ops"]["password"])"""
+    folder = "" if data_dir == Path("data") else f" --data-dir {shlex.quote(str(data_dir))}"
     return f"""
 payg is up. Ctrl-C stops it; the next start finds everything as it is now.
 
-  HTTP       {http}
-             /solarium /momo /mese /mega /moto /m2m /hub, /panel
+  HTTP       {http}/, a page that leads to all of it
+             /solarium /momo /mese /mega /moto /m2m /hub, each with /docs and /openapi.json
              /sandbox/{sandboxes}
   MQTT       {mqtt["host"]}:{mqtt["port"]}, over WebSocket on port {mqtt["ws_port"]}{secured}
   Secrets    {data_dir}/credentials.json
@@ -42,8 +41,8 @@ Try, in another terminal:
 
   # Every device's status, as operations see it (any MQTT client will do).
   {subscribe} -h {mqtt["host"]} -p {mqtt["port"]} -t 'payg/v1/ops/#' -v \\
-    -u ops -P "$(python3 -c '{password}')"
+    -u ops -P "$(.venv/bin/payg credentials mqtt.ops.password{folder})"
 
-  # Type on the device's keypad: the digits of the SMS are used up already.
+  # Type on the device's keypad: a guess costs, and the digits of the SMS are used up already.
   .venv/bin/payg device type --serial {serial}{folder} 123456789
 """

@@ -40,7 +40,7 @@ from backend.solarium.routes import make_app as solarium_app
 from bridge.bridge import Bridge
 from edge.broker import EmbeddedBroker, Login
 from edge.panel.app import make_app as panel_app
-from simulator import invariants
+from simulator import front_page, invariants
 from simulator.development import EVERY_PROVIDER, MARKETS, DeviceSeed, device_seeds, install
 from simulator.diary import Diary
 from simulator.faults import Faults
@@ -294,6 +294,7 @@ class World:
             ("/panel", panel_app(self.fleet.devices, self._secret("panel_api_key"))),
         ):
             root.add_subapp(path, app)
+        root.router.add_get("/", front_page.make_handler(self.credentials()))
         return root
 
     async def _install(self) -> None:
