@@ -53,7 +53,7 @@ def _page(credentials: Mapping[str, object]) -> str:
                     ("<code>.venv/bin/payg --help</code>", "every command"),
                 ),
             ),
-            f"</nav><p>MQTT listens on {broker}; operations' topics are <code>.venv/bin/payg/v1/ops/#</code>.</p>",
+            f"</nav><p>MQTT listens on {broker}; operations' topics are <code>payg/v1/ops/#</code>.</p>",
             "</main></body></html>",
         )
     )

@@ -65,7 +65,7 @@ def test_help_is_there_at_once() -> None:
 
 
 def test_each_command_fits_its_line_of_help() -> None:
-    for group in ([], ["keys"], ["device"], ["board"], ["import"], ["token"]):
+    for group in ([], ["keys"], ["device"], ["board"], ["import"], ["token"], ["letters"]):
         commands = _payg(*group, "--help").stdout.partition("Commands:")[2]
         assert commands.count("\n") > 1
         assert "..." not in commands

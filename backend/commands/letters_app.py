@@ -23,12 +23,15 @@ DataDir = Annotated[Path, typer.Option(help="Where the services keep their data.
 DatabaseUrl = Annotated[str | None, typer.Option(help="Default: SQLite in DATA_DIR.")]
 DATA_DIR = Path("data")
 
-letters_app = typer.Typer(help="What a service could not send: orders, commands, short messages, callbacks.")
+letters_app = typer.Typer(help="What could not be sent: list it, send it again.")
 
 
 @letters_app.command("list")
 def letters_list(service: Service, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
-    """List what was given up, and what is still tried after an hour, with the last error of each."""
+    """List what was given up, or is tried for over an hour.
+
+    Orders, commands, short messages and callbacks, with the last error of each.
+    """
     from backend.commands import letters
 
     raise typer.Exit(letters.show(service.value, data_dir, database_url))
@@ -42,7 +45,10 @@ def letters_retry(
     data_dir: DataDir = DATA_DIR,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Send dead letters again, with all their attempts; a running service begins within half a minute."""
+    """Send dead letters again, with all their attempts.
+
+    A running service begins within half a minute.
+    """
     from backend.commands import letters
 
     raise typer.Exit(letters.retry(service.value, data_dir, database_url, ids=None if every else ids or ()))
