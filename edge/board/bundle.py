@@ -12,6 +12,7 @@ names of what comes out short.
 import ast
 import string
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 from edge.board.shrink import NATIVE
 
@@ -37,16 +38,16 @@ def bundle(
     apart = {module for module, path in paths.items() if _stays(module, sources[path])}
     inside = list(_in_order(entries, trees, apart))
     names = _new_names(inside, trees, kept)
+    exported = _exported(trees)
     joined: list[ast.stmt] = []
     for module in inside:
-        exported = _exported(module, trees)
-        joined += _Rewrite(module, trees[module], names, name, exported | kept).body()
+        joined += _Rewrite(module, trees[module], names, name, kept.union(exported.get(module, ()))).body()
     result = {name.replace(".", "/") + ".py": MADE + _text(_once(joined))}
     for module, path in paths.items():
         if module not in names:
             tree = trees[module]
-            exported = _exported(module, trees)
-            text = _text(_once(_Rewrite(module, tree, names, name, exported | kept).body()))
+            stays = kept.union(exported.get(module, ()))
+            text = _text(_once(_Rewrite(module, tree, names, name, stays).body()))
             made = MADE if sources[path].startswith(MADE) else ""
             result[path] = sources[path] if NATIVE in sources[path] else made + text
     return result
@@ -56,15 +57,14 @@ def _stays(module: str, text: str) -> bool:
     return NATIVE in text or text.startswith(MADE) or "." not in module
 
 
-def _exported(module: str, trees: Mapping[str, ast.Module]) -> frozenset[str]:
-    """What other modules import from one."""
-    return frozenset(
-        alias.name
-        for tree in trees.values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == module
-        for alias in node.names
-    )
+def _exported(trees: Mapping[str, ast.Module]) -> dict[str, set[str]]:
+    """By module: what others import from it."""
+    exported: dict[str, set[str]] = {}
+    for tree in trees.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module is not None:
+                exported.setdefault(node.module, set()).update(alias.name for alias in node.names)
+    return exported
 
 
 def _once(body: list[ast.stmt]) -> ast.Module:
@@ -190,7 +190,7 @@ class _Rewrite(ast.NodeTransformer):
         tree: ast.Module,
         names: Mapping[str, Mapping[str, str]],
         bundle: str,
-        exported: frozenset[str],
+        exported: AbstractSet[str],
     ):
         self._tree = tree
         self._exported = exported
