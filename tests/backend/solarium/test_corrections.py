@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from backend.kit.database import open_database
 from backend.kit.errors import BackendError
 from backend.kit.keys import Client
+from backend.solarium.operations_store import IN_STOCK, EnteredRow
 from backend.solarium.operator_schemas import ResolutionRequest
 from backend.solarium.service import Solarium
 from simulator.clock import ManualClock, SeededEntropy
@@ -161,12 +162,13 @@ async def test_checklist_116_suspense_of_another_market_is_not_found(
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["pay", "pay", "stray", "resolve", "reverse"]),
+        st.sampled_from(["pay", "pay", "stray", "resolve", "reverse", "pair", "swap", "return"]),
         st.integers(1, 6),
         st.integers(1, 4 * PRICE),
     ),
-    max_size=12,
+    max_size=14,
 )
+SERIALS = [f"D{number}" for number in range(1, 7)]
 
 
 async def walk(url: str, actions: list[tuple[str, int, int]]) -> None:
@@ -174,7 +176,10 @@ async def walk(url: str, actions: list[tuple[str, int, int]]) -> None:
     database = open_database(url, "solarium", inline=True)
     service = make_service(database, ManualClock(0), SeededEntropy(1), FakePartners())
     await service.start()
-    await service.register_accounts([account()])
+    await service.register_accounts([account(device="")])
+    operations = service.operations
+    stock = [EnteredRow(serial, "UG", "moto", IN_STOCK, 0, "") for serial in SERIALS]
+    await database.write(lambda c: operations._operations.put_devices(c, stock))
     refused: set[int] = set()
     for number, (action, target, amount) in enumerate(actions):
         try:
@@ -182,13 +187,23 @@ async def walk(url: str, actions: list[tuple[str, int, int]]) -> None:
                 reference = "254543" if action == "pay" else "nobody"
                 body = payment(str(number), reference=reference, amount_subunit=amount)
                 await service.confirm(**body)  # type: ignore[arg-type]
+            elif action == "pair":
+                await operations.pair(1, f"D{target}", by)
+            elif action == "swap":
+                await operations.swap(1, f"D{target}", by)
+            elif action == "return":
+                await operations.give_back(1, by)
             elif action == "resolve":
                 await service.corrections.resolve(target, ResolutionRequest(**OWNER), by)
             else:
                 await service.corrections.reverse(target, "why", by)
         except BackendError as error:
             refused.add(error.status)
+            continue
         assert (await service.audit()).sound
+        found = await operations.account(1, by)
+        if found.device and action in ("pair", "pay"):
+            assert found.balance_subunit < PRICE, "nobody with a device has days in waiting"
     assert refused <= {404, 409}
     await service.stop()
     await database.close()

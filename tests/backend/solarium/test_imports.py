@@ -89,6 +89,20 @@ async def test_accounts_are_loaded_and_can_be_paid(http: TestClient, service: So
     )
 
 
+async def test_a_row_with_another_provider_lets_it_pay_in(http: TestClient, service: Solarium) -> None:
+    """An account that is here, with a second network: it is no row that changes nothing."""
+    assert (await call(http, "POST", "/v1/plans", PLAN))[0] == 201
+    assert (await load(http, "accounts", ACCOUNTS + ADA))[1]["imported"] == 1
+    airtel = ADA.replace("ug_mtn_mobilemoney", "ug_airtel_money")
+    for imported in (1, 0):
+        _, report = await load(http, "accounts", ACCOUNTS + airtel)
+        assert (report["imported"], report["unchanged"]) == (imported, 1 - imported)
+        route = await service.resolve(reference="901", market="UG")
+        assert route is not None
+        assert route.provider_keys == ["ug_airtel_money", "ug_mtn_mobilemoney"]
+    assert len((await call(http, "GET", "/v1/accounts?reference=901"))[1]["accounts"]) == 1
+
+
 async def test_wrong_accounts_are_named_and_none_is_loaded(http: TestClient) -> None:
     assert (await call(http, "POST", "/v1/plans", PLAN))[0] == 201
     assert (await call(http, "POST", "/v1/plans", {**PLAN, "market": "KE", "currency": "KES"}))[0] == 201
