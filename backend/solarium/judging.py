@@ -102,7 +102,11 @@ class _Ready:
 
 
 class AccountSheet:
-    """Accounts, each on a plan of its market."""
+    """Accounts, each on a plan of its market.
+
+    A row of one that is here, with a provider that its business account does not have, is new: it lets that
+    provider pay in.
+    """
 
     schema = AccountRequest
 
@@ -116,6 +120,7 @@ class AccountSheet:
         self._markets: dict[str, str] = {}  # of business accounts, as this file has them
         # The (market, currency) pairs of business accounts, as the database and the rows so far have them.
         self._businesses: dict[str, set[tuple[str, str]]] = {}
+        self._providers: dict[str, set[str]] = {}  # of business accounts, as the database has them
         self._plans: dict[tuple[str, str], Plan] = {}
         self._ready: list[Mapping[tuple[str, str], _Ready]] = []
 
@@ -133,7 +138,7 @@ class AccountSheet:
                     businesses.add((wanted.market, self._plans[wanted.market, wanted.plan].currency))
             if error is not None:
                 judged.errors.append(RowError(line, *error))
-            elif _name(wanted) in known:
+            elif _name(wanted) in known and wanted.provider_key in self._providers[wanted.business_account]:
                 judged.unchanged += 1
             else:
                 judged.fresh.append(wanted)
@@ -183,6 +188,7 @@ class AccountSheet:
     def _business_of(self, connection: Connection, business: str) -> set[tuple[str, str]]:
         if business not in self._businesses:
             self._businesses[business] = self._statements.business_of(connection, business)
+            self._providers[business] = self._statements.providers_of(connection, business)
         return self._businesses[business]
 
 

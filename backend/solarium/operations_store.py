@@ -170,6 +170,12 @@ class OperationsStore:
         )
         return {(row[0], row[1]) for row in connection.execute(statement)}
 
+    def providers_of(self, connection: Connection, business_account: str) -> set[str]:
+        """Who may pay into a business account."""
+        table = self._businesses
+        statement = select(table.c.provider_key).where(table.c.business_account == business_account)
+        return set(connection.execute(statement).scalars())
+
     def give_device(
         self, connection: Connection, account_id: int, *, device: str, token_family: str | None = None
     ) -> None:
