@@ -20,20 +20,21 @@ FILE = "$FILE"  # a body that no line can show
 _VARIABLE = re.compile(r"\$[A-Z][A-Z_]+")
 
 
-def variables(schemes: Mapping[str, Schema]) -> Iterator[tuple[str, str]]:
-    """The variables of the security schemes, and what each is."""
+def variables(schemes: Mapping[str, Schema], service: str) -> Iterator[tuple[str, str, str]]:
+    """The variables of the security schemes: name, value (of `payg up`, or …), and what each is."""
     for name, scheme in schemes.items():
         match scheme:
             case {"scheme": "bearer"}:
-                yield "ACCESS_TOKEN", "of an external client"
+                yield "ACCESS_TOKEN", "…", "of an external client"
             case {"scheme": "basic"}:
-                yield "LOGIN", "user name:password"
+                yield "LOGIN", "…", "user name:password"
             case {"name": "webhook-signature"}:
-                yield "WEBHOOK_ID", "of what is sent; again with every attempt"
-                yield "WEBHOOK_TIMESTAMP", "now, in seconds since 1970"
-                yield "WEBHOOK_SIGNATURE", str(scheme.get("description", name))
+                yield "WEBHOOK_ID", "…", "of what is sent; again with every attempt"
+                yield "WEBHOOK_TIMESTAMP", "…", "now, in seconds since 1970"
+                yield "WEBHOOK_SIGNATURE", "…", str(scheme.get("description", name))
             case _:
-                yield "KEY", f"an {scheme['name']}; `payg up` writes its own into credentials.json"
+                own = f"$(.venv/bin/payg credentials {service}.api_key)"
+                yield "KEY", own, f"an {scheme['name']}; this one is of `payg up`"
 
 
 def line(method: str, path: str, operation: Schema, document: Schema) -> str:

@@ -76,7 +76,7 @@ def page(document: Schema) -> str:
     title = escape(info["title"])
     groups = _groups(document)
     schemas = document["components"]["schemas"]
-    variables = curl.variables(document["components"]["securitySchemes"])
+    variables = curl.variables(document["components"]["securitySchemes"], info["title"])
     return "".join(
         (
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
@@ -85,7 +85,10 @@ def page(document: Schema) -> str:
             f"<h1>{title}</h1>",
             *_paragraphs(info["description"]),
             f'<p class="soft">The examples want these in the shell:</p><pre>URL={ADDRESS}',
-            *(f"\n{name}=…   <span class='soft'># {escape(what)}</span>" for name, what in variables),
+            *(
+                f"\n{name}={value}   <span class='soft'># {escape(what)}</span>"
+                for name, value, what in variables
+            ),
             '</pre><p><a href="openapi.json">openapi.json</a> (OpenAPI 3.1) · ',
             '<a href="#Schemas">Schemas</a></p>',
             "<nav>",

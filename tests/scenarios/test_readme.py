@@ -1,6 +1,7 @@
-"""The README's block of commands, pasted as it stands, on free ports."""
+"""The README's blocks of commands, pasted as they stand, on free ports."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -17,10 +18,9 @@ BLOCK = re.compile(r"<!-- tests/scenarios/test_readme.py .*?```sh\n(.*?)```", re
 
 
 def commands() -> list[str]:
-    """The commands of the block, continued lines joined."""
-    found = BLOCK.search((CHECKOUT / "README.md").read_text())
-    assert found is not None
-    lines = found.group(1).replace("\\\n", " ").splitlines()
+    """The commands of the blocks, continued lines joined."""
+    found = BLOCK.findall((CHECKOUT / "README.md").read_text())
+    lines = "".join(found).replace("\\\n", " ").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
@@ -42,7 +42,7 @@ async def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> Non
             assert process.returncode == 0, f"{command}\n{output.decode()}"
             return output.decode()
 
-        dial, show, inbox, ops, typed, token, keypad = commands()
+        dial, show, inbox, ops, typed, token, keypad, validate = commands()
         assert await paste(dial) == "END Payment successful!"
         await up.wait_for_light("SCBLNX/A/BT/240300126005")
         assert '"relay": true' in await paste(show)
@@ -52,3 +52,4 @@ async def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> Non
         assert '"result": "invalid"' in await paste(typed)
         assert await paste(token) == "42744349\n"
         assert '"result": "accepted"' in await paste(keypad)
+        assert json.loads(await paste(validate)) == {"status": "ok", "customer_name": "John Doe"}
