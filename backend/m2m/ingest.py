@@ -22,8 +22,9 @@ from backend.kit.feed import OpsEvent
 from backend.kit.outbox import Outgoing
 from backend.kit.runtime import Clock
 from backend.m2m import billing, callbacks, downlink, events, lines, recovery, retention, uplink
-from backend.m2m.commands import CREATED, SENT, is_name
+from backend.m2m.commands import CANCELLED, CREATED, SENT, is_name
 from backend.m2m.delivery import DOWN, HTTP, MQTT, SMS
+from backend.m2m.lifecycle_store import LifecycleStore
 from backend.m2m.lines import Report, Result
 from backend.m2m.links import Links
 from backend.m2m.rows import CommandRow, Device, GapRow, RecordRow, Reply
@@ -72,6 +73,7 @@ class _Changes:
 
     gaps: list[GapRow] = field(default_factory=list[GapRow])
     replies: list[Reply] = field(default_factory=list[Reply])
+    cancelled: list[int] = field(default_factory=list[int])
     sent: dict[str, set[int]] = field(default_factory=lambda: {MQTT: set[int](), HTTP: set[int]()})
     outgoing: list[Outgoing] = field(default_factory=list[Outgoing])
 
@@ -92,6 +94,7 @@ class Ingest:
         bills: bool,
     ):
         self._store = store
+        self._lifecycle = LifecycleStore(store)
         self._bills = bills
         self._links = links
         self._clock = clock
@@ -206,6 +209,8 @@ class Ingest:
                     left.remove(key)
                     arrival.added.append(entry.record)
                     self._follow_record(arrival, entry, waiting, changes, now_ms)
+            if recovery.begins_anew(arrival):
+                self._cancel_syncs(arrival, waiting, changes, now_ms)
             if arrival.over_http:
                 changes.outgoing += _ops_rows(arrival)
 
@@ -266,6 +271,16 @@ class Ingest:
         if command.callback_url is not None:
             changes.outgoing.append(Outgoing(callbacks.KIND, str(command.id), {}))
 
+    def _cancel_syncs(self, arrival: Arrival, waiting: Waiting, changes: _Changes, now_ms: int) -> None:
+        """The device lost its store: a SYNC of before would make tokens good again that it never told of."""
+        serial = arrival.device.serial
+        for command in waiting.get(serial, []):
+            if command.name == recovery.SYNC:
+                changes.cancelled.append(command.id)
+                event = events.command_event(arrival.device, command, "", now_ms, status=CANCELLED)
+                arrival.events.append(event)
+        waiting[serial] = [each for each in waiting.get(serial, []) if each.id not in changes.cancelled]
+
     def _answer(
         self, opened: Arrival | str, waiting: Waiting, changes: _Changes, now_ms: int
     ) -> IngestAnswer:
@@ -317,12 +332,13 @@ class Ingest:
         for way, sent in changes.sent.items():
             self._store.mark_sent(connection, sent, now_ms, way)
         self._store.mark_replied(connection, changes.replies, now_ms)
-        replied = {reply.command_id for reply in changes.replies}
-        gone = replied.union(*changes.sent.values())
+        self._lifecycle.end(connection, changes.cancelled, CANCELLED, now_ms)
+        ended = {reply.command_id for reply in changes.replies}.union(changes.cancelled)
+        gone = ended.union(*changes.sent.values())
         if gone:
             self._store.outbox.cancel(connection, DOWN, [str(command_id) for command_id in sorted(gone)])
-        if replied:
-            self._store.outbox.cancel(connection, SMS, [str(key) for key in sorted(replied)])
+        if ended:
+            self._store.outbox.cancel(connection, SMS, [str(key) for key in sorted(ended)])
         self._store.outbox.put(connection, changes.outgoing, now_ms)
 
 

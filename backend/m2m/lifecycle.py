@@ -2,7 +2,8 @@
 
     created -> sent -> replied      by the device (ingest.py), or as a partner reports
     created, sent -> expired        when their time is over (housekeeping.py), or as a partner reports
-    created, sent -> cancelled      by a client, or with a registration in a market not its client's
+    created, sent -> cancelled      by a client, with a registration in a market not its client's, or a SYNC
+                                    that its device's loss of its store has overtaken (ingest.py)
     expired -> created              by an operator's retry; an open command is sent again by it
 
 Only sent -> replied fires the callback. Every change locks the command's device first, as ingest.py does, so

@@ -74,6 +74,8 @@ class LifecycleStore:
 
     def end(self, connection: Connection, ids: Collection[int], state: str, now_ms: int) -> list[int]:
         """Open commands end in `state`; those that did."""
+        if not ids:
+            return []
         table = self._commands
         statement = update(table).where(table.c.id.in_(ids), table.c.state.in_(OPEN))
         ended = statement.values(state=state, ended_at_ms=now_ms).returning(table.c.id)

@@ -11,6 +11,9 @@ start. The count of a SYNC is Moto's last sequence number: a device that reports
 never told of, and a token must not be good twice. What was issued and not used is spent by that; the alert
 tells an operator, who can grant it anew.
 
+A SYNC that was ordered before the loss knows only what the device had told by then, so it is cancelled when
+the device says that it begins anew (`begins_anew`).
+
 ingest.py puts the row, this is its handler; the order is a command like others, of the client CLIENT.
 """
 
@@ -48,6 +51,15 @@ def is_lost(arrival: Arrival, now_ms: int) -> bool:
         return False
     new = [entry for entry in arrival.records if entry.record not in arrival.acknowledged]
     return any(isinstance(entry.content, wire.Boot) for entry in new) and any(map(_tampered, new))
+
+
+def begins_anew(arrival: Arrival) -> bool:
+    """Whether it is the first start since a store was lost: numbers and starts go on from one by chance, that
+    of the start's record (firmware/state.py)."""
+    if arrival.link is None or not any(map(_tampered, arrival.records)):
+        return False
+    boots = [entry.content for entry in arrival.records if isinstance(entry.content, wire.Boot)]
+    return any(boot.record in arrival.added and boot.boot_id == boot.record + 1 for boot in boots)
 
 
 def rows(arrivals: Sequence[Arrival], now_ms: int) -> list[Outgoing]:

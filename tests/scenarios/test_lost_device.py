@@ -215,3 +215,23 @@ async def test_what_retention_took_stands_in_no_later_life_s_way(
     page = await service.m2m.history.statuses(SERIAL, ALL, before=None, limit=5)
     assert page.records[0].received_at == iso(service.m2m._clock.now_ms())
     assert (await service.m2m.audit()).records[SERIAL].purged > 10
+
+
+async def test_a_sync_that_was_ordered_before_the_loss_makes_no_token_good_twice(
+    service: Service, moto: Moto
+) -> None:
+    """It waits while the device is away, and knows only what the device had told till then."""
+    device = bench()
+    await service.token(DIGITS[0])
+    await talk(service, device)
+    await service.order({"name": "sync"}, "by hand")
+    assert device.result(DIGITS[1]) == "accepted"  # typed, and wiped before anybody heard of it
+    wiped = bench(NorFlash())
+    for _ in range(3):
+        await talk(service, wiped)
+        await idle(service)
+        wiped.reboot()
+        advance(service, 60)
+    assert wiped.controller.status == wire.STATE_EXPIRED
+    assert [wiped.result(old) for old in DIGITS[:2]] == ["already_used"] * 2
+    assert dict((await service.m2m.audit()).commands) == {"replied": 2, "cancelled": 1}
