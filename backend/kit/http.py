@@ -132,7 +132,8 @@ class AiohttpClient:
             if not progress.connected:
                 raise Unreachable(f"no connection within {timeout_s:g} s") from error
             raise TimedOut(f"no answer within {timeout_s:g} s") from error
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, UnicodeError) as error:
+            # UnicodeError: a host that is no name, such as `a..b`, for the system's resolver
             raise Unreachable("no connection") from error
         except aiohttp.ClientError as error:
             raise TimedOut(f"the connection broke ({type(error).__name__})") from error

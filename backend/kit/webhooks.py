@@ -40,7 +40,7 @@ def split_url(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        host_of(url)
+        host_of(url).encode("idna")  # `a..b` is no name; a UnicodeError is a ValueError
     except ValueError:
         parts, valid = SplitResult("", "", "", "", ""), False
     if not valid or parts.username is not None or not url.isprintable() or " " in url:

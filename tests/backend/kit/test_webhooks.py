@@ -146,11 +146,19 @@ async def test_allowed_hosts_are_reached_by_their_name_alone(home: Home, public:
         *("ftp://a.example/", "http://", "//a.example", "http://user@a.example/", "http://u:p@a.example/"),
         *("http://a.example:0/", "http://a.example:99999/", "http://a.example\\@10.0.0.1/", "http:///a"),
         *("http://a b.example/", "http://a.example/\n", "http://[::1/", "file:///etc/passwd", ""),
+        *("http://a..example/", "http://.example/", f"http://{'a' * 64}.example/"),
     ],
 )
 def test_what_is_no_callback_url(url: str) -> None:
     with pytest.raises(BadRequest):
         split_url(url)
+
+
+@pytest.mark.parametrize("host", ["a..example", f"{'a' * 64}.example"])
+async def test_a_host_that_is_no_name_is_not_reached(public: AiohttpClient, host: str) -> None:
+    """Such a URL may have been stored before it was refused."""
+    with pytest.raises(Unreachable):
+        await public.request("POST", f"http://{host}/hook", timeout_s=5)
 
 
 @pytest.mark.parametrize(
