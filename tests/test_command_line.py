@@ -34,6 +34,10 @@ def _payg(*arguments: str) -> "subprocess.CompletedProcess[str]":
         (["device", "type", "--serial", "", "1"], "the serial is empty"),
         (["serve", "visa", "--port", "1"], "'service': 'visa' is not one of 'solarium'"),
         (["device", "list", "--data-dir", "/nowhere"], "credentials.json is missing: start `payg up` first"),
+        (
+            ["board", "virtual", "--image", "none", "--heap", "abc"],
+            "--heap abc is no size; write it like 96wK",
+        ),
         (["credentials", "m2m.api_key", "--data-dir", "/nowhere"], "is missing: start `payg up` first"),
         ([*NEW, "--command", "set_time"], "set_time needs a payload"),
     ],

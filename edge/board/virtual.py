@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import sys
@@ -27,6 +28,7 @@ from edge.board.errors import BoardError
 
 IMAGE_SIZE = 1 << 20  # what a Raspberry Pi Pico leaves for files, about
 START = Path(__file__).with_name("virtual_start.py")
+_HEAP = re.compile(r"[1-9][0-9]{0,8}w?[KMkm]?")
 _CHUNK = 4096
 _MOST_WAITING = 65_536  # input that waits for the interpreter; a client sends less than 1 KB ahead
 _LISTEN_S = 10.0  # how long an interpreter may take until its REPL listens
@@ -42,6 +44,8 @@ def run(image: Path, *, heap: str, stdin: int | None, stdout: TextIO) -> int:
     `heap` is MicroPython's, such as 64wK. The first line on `stdout` is `port: /dev/pts/N`. BoardError for an
     image that is in use or is none, and without MicroPython.
     """
+    if not _HEAP.fullmatch(heap):
+        raise BoardError(f"--heap {heap} is no size; write it like 96wK (96 K words) or 400K (bytes)")
     interpreter = Path(sys.executable).with_name("micropython")
     if not interpreter.exists():
         raise BoardError(
