@@ -111,29 +111,29 @@ class Recovery:
         self._log = structlog.get_logger(service="m2m")
 
     async def order(self, row: Leased) -> Outcome:
-        """Order it, if none was in the last hour."""
-        serial = cast(str, row.payload["serial"])
-        if not await self._database.read(lambda connection: self._is_due(connection, row)):
+        """Order it, if none was in the last hour; a count is kept for whoever orders a SYNC meanwhile."""
+        serial, order = cast(str, row.payload["serial"]), cast(str, row.payload["order"])
+        is_lost, is_ordered = await self._database.read(lambda connection: self._standing(connection, row))
+        if not is_lost or (order == SYNCIV and is_ordered) or (order == SYNC and self._counts is None):
             return Done()
-        if row.payload["order"] == SYNCIV:
-            self._log.error("device.store_lost", serial=serial, order=SYNCIV)
-            return Done(lambda connection: self._create(connection, row, 0))
-        if self._counts is None:
-            return Done()
-        try:
-            count = await self._counts.last_sequence(serial)
-        except NotFound:
-            return Dead(UNKNOWN_AT_MOTO)
-        self._log.error("device.store_lost", serial=serial, order=SYNC, token_count=count)
+        about: dict[str, object] = {}
+        count = 0
+        if order == SYNC and self._counts is not None:
+            try:
+                about["token_count"] = count = await self._counts.last_sequence(serial)
+            except NotFound:
+                return Dead(UNKNOWN_AT_MOTO)
+        if not is_ordered:
+            self._log.error("device.store_lost", serial=serial, order=order, **about)
         return Done(lambda connection: self._create(connection, row, count))
 
-    def _is_due(self, connection: Connection, row: Leased) -> bool:
+    def _standing(self, connection: Connection, row: Leased) -> tuple[bool, bool]:
+        """Whether the device is lost still, and was ordered this in the last hour."""
         serial, order = cast(str, row.payload["serial"]), cast(str, row.payload["order"])
         device = self._store.device(connection, serial)
-        if device is None or (order == SYNC and device.state != wire.STATE_TAMPERED):
-            return False
+        is_lost = device is not None and (order == SYNCIV or device.state == wire.STATE_TAMPERED)
         since_ms = self._clock.now_ms() - EVERY_MS
-        return not self._store.has_ordered(connection, serial, order, client=CLIENT, since_ms=since_ms)
+        return is_lost, self._store.has_ordered(connection, serial, order, client=CLIENT, since_ms=since_ms)
 
     def _create(self, connection: Connection, row: Leased, count: int) -> None:
         serial, order = cast(str, row.payload["serial"]), cast(str, row.payload["order"])
@@ -142,6 +142,8 @@ class Recovery:
         if count > device.token_count:
             device.token_count = count
             self._store.save_devices(connection, [device])
+        if self._standing(connection, row)[1]:
+            return
         # A start is answered by one SYNCIV, however often its frame comes; a SYNC may be needed again.
         start = row.payload["start"] if order == SYNCIV else now_ms // EVERY_MS
         wanted = Wanted(serial, order, "", order.upper(), None, f"{order}/{serial}/{start}")

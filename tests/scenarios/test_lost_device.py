@@ -235,3 +235,20 @@ async def test_a_sync_that_was_ordered_before_the_loss_makes_no_token_good_twice
     assert wiped.controller.status == wire.STATE_EXPIRED
     assert [wiped.result(old) for old in DIGITS[:2]] == ["already_used"] * 2
     assert dict((await service.m2m.audit()).commands) == {"replied": 2, "cancelled": 1}
+
+
+async def test_a_sync_by_hand_goes_on_from_moto_s_count_too(service: Service, moto: Moto) -> None:
+    """Lost again within the hour, so that m2m orders none by itself."""
+    for _ in range(2):
+        wiped = bench(NorFlash())
+        await talk(service, wiped)
+        await idle(service)
+        if moto.last == 4:
+            await service.order({"name": "sync"}, "by hand")
+        await talk(service, wiped)
+        if moto.last == 3:
+            moto.last = 4
+            assert wiped.result(DIGITS[3]) == "accepted"  # and nobody hears of it
+    assert wiped.controller.status == wire.STATE_EXPIRED
+    assert wiped.result(DIGITS[3]) == "already_used"
+    assert await orders(service) == ["sync"]
