@@ -74,6 +74,11 @@ class Leased:
     created_at_ms: int
     until_ms: int
 
+    @property
+    def is_told(self) -> bool:
+        """Whether an operator hears that it was refused: at attempts 1, 2, 4, 8 ..., not every minute."""
+        return self.attempt & (self.attempt - 1) == 0
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:

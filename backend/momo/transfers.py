@@ -223,9 +223,7 @@ class Transfers:
                 received_at=iso(payment.paid_at_ms),
             )
         except BackendError as error:
-            if (
-                not isinstance(error, Unavailable) and row.attempt == 1
-            ):  # it is tried on, and may need somebody
+            if row.is_told and not isinstance(error, Unavailable):  # it is tried on, but somebody must help
                 self._log.error(
                     "payment.not_booked", payment_id=payment.id, error=f"{error.code}: {error.detail}"
                 )

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import structlog
 from sqlalchemy import Connection
 
 from backend.kit.batch import ReadBatch
 from backend.kit.database import Database
-from backend.kit.errors import InternalError
+from backend.kit.errors import BackendError, InternalError, Unavailable
 from backend.kit.outbox import Dead, Done, Handler, Leased, Outcome, Outgoing, Settler
 from backend.kit.runtime import Clock
 from backend.kit.vault import Vault
@@ -64,6 +65,7 @@ class Orders:
         self._vault = vault
         self._partners = partners
         self._callback_base = callback_base.rstrip("/")
+        self._log = structlog.get_logger(service="solarium")
         self._messages = Messages(store=store, database=database, sms=partners.sms)
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -90,6 +92,12 @@ class Orders:
             )
         except PERMANENT as error:
             return Dead(f"{error.code}: {error.detail}")
+        except BackendError as error:
+            # Reported stolen, or not in its registry: paid days wait, and only somebody can help.
+            if row.is_told and not isinstance(error, Unavailable):
+                device, said = row.payload["device"], f"{error.code}: {error.detail}"
+                self._log.error("order.waits", order=row.key, device=device, error=said)
+            raise
         sealed = self._vault.seal(token.digits.encode(), row.key)
         return Done(result=Issued(row.key, token.sequence_number, sealed))
 

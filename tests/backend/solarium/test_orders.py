@@ -11,7 +11,7 @@ from standardwebhooks.webhooks import Webhook
 from structlog.testing import capture_logs
 
 from backend.kit.database import Database
-from backend.kit.errors import Unavailable, Unprocessable
+from backend.kit.errors import Forbidden, Unavailable, Unprocessable
 from backend.kit.outbox import Leased
 from backend.solarium.orders import ORDER_TOKEN, SEND_COMMAND, SEND_SMS, Orders, Partners
 from backend.solarium.service import Solarium
@@ -109,6 +109,24 @@ async def test_resolutions_22_a_market_without_sms_is_an_alert_and_no_dead_lette
         while "sms.no_route" not in [entry["event"] for entry in logs]:
             await asyncio.sleep(0.01)
     assert len(partners.commands) == 1
+    assert (await service.audit()).dead_letters == 0
+
+
+async def test_days_that_wait_for_somebody_are_an_alert_ever_more_seldom(
+    service: Solarium, partners: FakePartners, clock: ManualClock
+) -> None:
+    """A device reported stolen gets no token: it is asked for on and on, and someone must hear of it."""
+    stolen = [Forbidden("device is reported stolen") for _ in range(5)]
+    partners.failing = {"order": [Unavailable("away"), *stolen]}
+    with capture_logs() as logs:
+        await confirm(service)
+        async with asyncio.timeout(10):
+            while "create" not in partners.calls:
+                clock.advance(60)
+                service._dispatcher._wake.set()
+                await asyncio.sleep(0.01)
+    alerts = [each for each in logs if each["event"] == "order.waits"]
+    assert [each["error"] for each in alerts] == ["forbidden: device is reported stolen"] * 2  # attempts 2, 4
     assert (await service.audit()).dead_letters == 0
 
 
