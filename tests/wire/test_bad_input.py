@@ -151,16 +151,18 @@ async def run(name: str, url: str, *, sql_only: bool) -> Run:
         connection = Connection("127.0.0.1", server.port or 0)
         stack.push_async_callback(connection.close)
         judge = await _judge(application, connection)
+        tables = MetaData()
+        await application.database.read(tables.reflect)
         for good in every_good:
             wrongs = list(bad(good, limit=LIMITS.get(good.path, LIMIT), sql_only=sql_only))
             if good is every_good[-1] and not sql_only:
                 wrongs += no_http(next((each for each in every_good if each.kind), good))
             asked += len(wrongs)
             await connection.ask(well(good))
-            before = await rows(application.database)
+            before = await rows(application.database, tables)
             refused = [each for each in wrongs if await _is_refused(judge, good, each, connection)]
-            if await rows(application.database) != before:
-                judge.wrong += await _changing(application, good, refused, connection)
+            if await rows(application.database, tables) != before:
+                judge.wrong += await _changing(application, tables, good, refused, connection)
     return Run(judge.wrong, [entry for entry in logged if entry.get("event") == "http.defect"], asked)
 
 
@@ -189,13 +191,13 @@ async def _is_refused(judge: Judge, good: Good, asked: Bad, connection: Connecti
 
 
 async def _changing(
-    application: Application, good: Good, refused: Sequence[Bad], connection: Connection
+    application: Application, tables: MetaData, good: Good, refused: Sequence[Bad], connection: Connection
 ) -> list[str]:
     """Which of the refused requests change the database when they are asked again."""
-    before = await rows(application.database)
+    before = await rows(application.database, tables)
     for each in refused:
         await connection.ask(each.request)
-    if await rows(application.database) == before:
+    if await rows(application.database, tables) == before:
         return []
     if len(refused) == 1:
         return [
@@ -203,18 +205,16 @@ async def _changing(
         ]
     middle = len(refused) // 2
     halves = [refused[:middle], refused[middle:]]
-    return [line for half in halves for line in await _changing(application, good, half, connection)]
+    return [line for half in halves for line in await _changing(application, tables, good, half, connection)]
 
 
-async def rows(database: Database) -> dict[str, list[str]]:
+async def rows(database: Database, tables: MetaData) -> dict[str, list[str]]:
     """Every row, when what runs by itself has ended; without those that to keep is the point."""
 
     def dump(connection: SqlConnection) -> dict[str, list[str]]:
-        metadata = MetaData()
-        metadata.reflect(connection)
         return {
             name: sorted(str(row) for row in connection.execute(select(table)))
-            for name, table in metadata.tables.items()
+            for name, table in tables.tables.items()
             if name not in KEPT
         }
 
