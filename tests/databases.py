@@ -18,12 +18,18 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import Connection, MetaData, select
 
+from backend.kit import sqlite
 from backend.kit.database import Database
 from tests.postgresql import Databases, Server, migrate_all
 
 # No package for this machine; its binaries do not run or may not; they ran and failed.
 LACKING = (ImportError, OSError, RuntimeError, subprocess.SubprocessError)
 NO_SERVER = "no PostgreSQL"  # the beginning of the reason of what is skipped; counted at the end
+
+
+# As HASTY for PostgreSQL: what is committed survives our processes' end, not the machine's.
+DURABLE = sqlite.PRAGMAS
+sqlite.PRAGMAS = (*DURABLE, "synchronous=OFF")
 
 
 class NewDatabase(Protocol):
@@ -165,6 +171,12 @@ def new_database_url(
     made = PostgresqlDatabases(databases)
     yield made
     made.close()
+
+
+@pytest.fixture
+def durable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite writes to the disk as it does in production."""
+    monkeypatch.setattr(sqlite, "PRAGMAS", DURABLE)
 
 
 @pytest.fixture

@@ -45,12 +45,16 @@ async def test_what_returns_is_committed_and_what_raises_is_not(database: Databa
     assert await stored(database) == ["a"]
 
 
-async def test_commits_are_durable(database: Database) -> None:
+@pytest.mark.parametrize("inline", [False, True], ids=["threads", "inline"])
+async def test_commits_are_durable(durable: None, tmp_path: Path, inline: bool) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/made", "kit", inline=inline)
+
     def pragmas(connection: Connection) -> tuple[object, ...]:
         names = ("journal_mode", "synchronous", "foreign_keys")
         return tuple(connection.execute(text(f"PRAGMA {name}")).scalar() for name in names)
 
     assert await database.write(pragmas) == ("wal", 2, 1)  # 2 is FULL
+    await database.close()
 
 
 async def test_a_cancelled_caller_does_not_undo_a_commit(database: Database) -> None:
