@@ -51,8 +51,7 @@ lint: $(VENV)/.dev .typings/.created ## ruff, pyright (strict; the firmware as e
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --cache-dir .import_linter_cache
 	$(BIN)/python -m protocols.magicbox.codegen --check
-	$(BIN)/pyright
-	printf '%s\n' $(TARGETS) | xargs -P 2 -I TARGET $(BIN)/pyright --project pyright-TARGET.json
+	printf '%s\n' . $(TARGETS:%=pyright-%.json) | xargs -P 2 -I PROJECT $(BIN)/pyright --project PROJECT
 
 # mosquitto_sub (any MQTT client will do) and MicroPython for WebAssembly (32-bit numbers). Without them their
 # tests are skipped, and listed at the end.
