@@ -125,6 +125,7 @@ async def test_m2m_asks_for_the_last_number_of_a_device(
     with pytest.raises(NotFound):
         await client("moto-test-key").last_sequence("BOARD/3")
     await service.install_key(key="rwanda-key", client="rwanda", markets=["RW"])
-    for key in ("rwanda-key", "wrong"):
-        with pytest.raises(Forbidden):
-            await client(key).last_sequence("BOARD/2")
+    with pytest.raises(NotFound):  # as one that is nowhere (checklist 116)
+        await client("rwanda-key").last_sequence("BOARD/2")
+    with pytest.raises(Forbidden):
+        await client("wrong").last_sequence("BOARD/2")
