@@ -9,7 +9,7 @@ A server that goes away fails what runs with Unavailable; the pool connects agai
 """
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
@@ -30,10 +30,11 @@ COMMAND_S = 30.0  # ours take milliseconds; a server that is gone without a word
 TRIES = 5  # copies that stood in each other's way have let go by then
 AGAIN_S = 0.01  # before the second try; twice as long before each further one
 
+READ_ONLY = "25006"
 AWAY = (  # SQLSTATE classes, and codes of classes that are mostly our own mistakes
     *("08", "28", "3D", "53"),  # connection, no entry, no such database, resources
     *("57", "58"),  # operator (shutdown, starting up, a statement's time-out), the server's own disk
-    "25006",  # read-only: a standby, or a server whose disk is nearly full
+    READ_ONLY,  # a standby, or a server whose disk is nearly full
     "55P03",  # a lock that somebody holds for longer than the server's settings let us wait
 )
 COLLISIONS = frozenset(
@@ -93,10 +94,7 @@ class PostgresDatabase(OutboxSignal):
 
     async def read(self, work: Work[T]) -> T:
         """See `Database.read`."""
-        with _away_is_unavailable():
-            await self._ensure_schema()
-            async with self._reading.connect() as connection:
-                return await connection.run_sync(work)
+        return await asyncio.shield(self._started(self._look(work)))
 
     def is_alone(self, connection: Connection, /) -> bool:
         """See `Database.is_alone`: a copy that lives has a connection, one that was killed has none."""
@@ -109,10 +107,25 @@ class PostgresDatabase(OutboxSignal):
             await engine.dispose()
 
     async def _run(self, engine: AsyncEngine, work: Work[T]) -> T:
-        task = asyncio.create_task(self._transact(engine, work), name=f"{self._schema}-write")
+        return await self.told(self._started(self._transact(engine, work)))
+
+    def _started(self, running: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task that goes on when its caller is cancelled: its connection comes back to the pool."""
+        task = asyncio.create_task(running, name=f"{self._schema}-database")
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await self.told(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller is gone, perhaps: nobody else asks
+
+    async def _look(self, work: Work[T]) -> T:
+        with _away_is_unavailable(READ_ONLY):
+            await self._ensure_schema()
+            async with self._reading.connect() as connection:
+                return await connection.run_sync(work)
 
     async def _transact(self, engine: AsyncEngine, work: Work[T]) -> tuple[T, Kinds]:
         with _away_is_unavailable():
@@ -179,11 +192,12 @@ def _driver(connection: DBAPIConnection) -> _Driver:
 
 
 @contextmanager
-def _away_is_unavailable() -> Generator[None]:
+def _away_is_unavailable(besides: str = "") -> Generator[None]:
+    """`besides`: an SQLSTATE that is a mistake of ours all the same."""
     try:
         yield
     except (exc.SQLAlchemyError, OSError) as error:  # OSError: no server there, or it does not answer
-        if not _is_away(error):
+        if not _is_away(error) or (besides and _state(error) == besides):
             raise
         structlog.get_logger().warning(
             "database.away", error=type(getattr(error, "orig", error)).__name__, sqlstate=_state(error)
