@@ -29,12 +29,12 @@ from sqlalchemy import (
     Update,
     and_,
     delete,
+    false,
     func,
     literal_column,
     null,
     or_,
     select,
-    tuple_,
     update,
 )
 from tenacity.wait import wait_base
@@ -353,9 +353,11 @@ class Outbox:
         clock may be set back.
         """
         table = self.table
-        lease = tuple_(table.c.id, table.c.attempts, table.c.due_at_ms)
-        return (
-            table.c.id.in_([row.id for row in rows]),  # SQLite finds no index for the three
-            table.c.state == WAITING,
-            lease.in_([(row.id, row.attempt, row.until_ms) for row in rows]),
+        leases: dict[tuple[int, int], list[int]] = {}  # rows that were leased together share theirs
+        for row in rows:
+            leases.setdefault((row.attempt, row.until_ms), []).append(row.id)
+        held = (
+            and_(table.c.id.in_(ids), table.c.attempts == attempt, table.c.due_at_ms == until_ms)
+            for (attempt, until_ms), ids in leases.items()
         )
+        return table.c.state == WAITING, or_(false(), *held)
