@@ -15,7 +15,6 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, exc
-from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from backend.kit.commits import Kinds, OutboxSignal, Work
 from backend.kit.errors import Unavailable
@@ -125,9 +124,9 @@ def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> Engine:
         insertmanyvalues_page_size=500,
     )
 
-    def on_connect(connection: DBAPIConnection, _record: object) -> None:
+    def on_connect(connection: sqlite3.Connection, _record: object) -> None:
         # The driver's own implicit BEGIN would be deferred; ours is explicit (on_begin).
-        setattr(connection, "isolation_level", None)  # noqa: B010 - a driver attribute that the protocol class lacks
+        connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from backend.kit.database import Database
 from backend.kit.errors import BackendError
@@ -102,7 +103,7 @@ def account(reference: str = "254543", **changes: object) -> NewAccount:
     return NewAccount(**fields)  # type: ignore[arg-type]
 
 
-def payment(tx: str = "MP1", **changes: object) -> dict[str, object]:
+def payment(tx: str = "MP1", **changes: object) -> dict[str, Any]:
     """A confirm_payment body: 2.5 days for account 254543."""
     return {
         "reference": "254543",

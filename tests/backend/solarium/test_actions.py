@@ -40,7 +40,7 @@ async def test_each_action_is_noted_with_who_when_and_why(
     clock.advance(60)
     path = f"/v1/accounts/{account_id}"
     assert (await call(http, "POST", f"{path}/pair", {"serial": "D1", "reason": "sold in Jinja"}))[0] == 200
-    await service.confirm(**payment("T1", reference="901"))  # type: ignore[arg-type]
+    await service.confirm(**payment("T1", reference="901"))
     assert (await call(http, "POST", f"{path}/swap", {"serial": "D2", "reason": "broken panel"}))[0] == 200
     assert (await call(http, "POST", f"{path}/return", {"reason": "moved away"}))[0] == 200
     payment_id = await suspended(http, service)
@@ -103,5 +103,5 @@ async def test_a_reversed_payment_is_never_booked_again(http: TestClient, servic
     assert (await call(http, "POST", f"/v1/payments/{payment_id}/reverse", {"reason": "fraud"}))[0] == 200
     async with http.post("/confirm_payment", json=payment("P1"), headers={"API-KEY": API_KEY}) as answer:
         assert (answer.status, await answer.read()) == (409, b"")
-    assert not await service.confirm(**payment("P1"))  # type: ignore[arg-type]
+    assert not await service.confirm(**payment("P1"))
     assert (await service.audit()).sound

@@ -22,9 +22,9 @@ async def test_validate(client: SolariumClient, service: Solarium) -> None:
 
 
 async def test_confirm_tells_new_from_duplicate(client: SolariumClient, service: Solarium) -> None:
-    assert await client.confirm(**payment())  # type: ignore[arg-type]
-    assert not await client.confirm(**payment())  # type: ignore[arg-type]
-    assert not await service.confirm(**payment())  # type: ignore[arg-type]
+    assert await client.confirm(**payment())
+    assert not await client.confirm(**payment())
+    assert not await service.confirm(**payment())
 
 
 async def test_resolve(client: SolariumClient, service: Solarium) -> None:
@@ -38,9 +38,9 @@ async def test_errors_are_the_kits(
     client: SolariumClient, service: Solarium, http: TestClient, http_client: AiohttpClient
 ) -> None:
     with pytest.raises(BadRequest):
-        await client.confirm(**payment(currency="x"))  # type: ignore[arg-type]
+        await client.confirm(**payment(currency="x"))
     with pytest.raises(BadRequest):
-        await service.confirm(**payment(currency="x"))  # type: ignore[arg-type]
+        await service.confirm(**payment(currency="x"))
     stranger = SolariumClient(http=http_client, base_url=str(http.make_url("/")), api_key="wrong")
     with pytest.raises(Unauthorized):
         await stranger.validate(reference="254543", **UG)

@@ -24,14 +24,14 @@ OWNER = {"reference": "254543", "business_account": "600100", "reason": "the cus
 
 async def suspended(http: TestClient, service: Solarium, tx: str = "S1", **changes: object) -> int:
     """A payment in suspense."""
-    assert await service.confirm(**payment(tx, **{"reference": "nobody", **changes}))  # type: ignore[arg-type]
+    assert await service.confirm(**payment(tx, **{"reference": "nobody", **changes}))
     _, page = await call(http, "GET", "/v1/suspense?limit=1")
     return page["payments"][0]["payment_id"]
 
 
 async def paid(http: TestClient, service: Solarium, tx: str = "P1", **changes: object) -> int:
     """A booked payment."""
-    assert await service.confirm(**payment(tx, **changes))  # type: ignore[arg-type]
+    assert await service.confirm(**payment(tx, **changes))
     lines = (await statement(http))["lines"]
     return next(line["payment_id"] for line in lines if line["provider_tx"] == tx)
 
@@ -186,7 +186,7 @@ async def walk(url: str, actions: list[tuple[str, int, int]]) -> None:
             if action in ("pay", "stray"):
                 reference = "254543" if action == "pay" else "nobody"
                 body = payment(str(number), reference=reference, amount_subunit=amount)
-                await service.confirm(**body)  # type: ignore[arg-type]
+                await service.confirm(**body)
             elif action == "pair":
                 await operations.pair(1, f"D{target}", by)
             elif action == "swap":

@@ -42,7 +42,7 @@ async def issued(partners: FakePartners, count: int) -> None:
 
 async def test_balance_and_days_left_run_down(service: Solarium, clock: ManualClock) -> None:
     assert await service.customers.accounts(**OWNER) == [CustomerAccount("254543", "UGX", 0, 0)]
-    await service.confirm(**payment())  # type: ignore[arg-type]
+    await service.confirm(**payment())
     for days_left in (2, 2, 1, 0):
         (found,) = await service.customers.accounts(**OWNER)
         assert found == CustomerAccount("254543", "UGX", PRICE // 2, days_left)
@@ -52,7 +52,7 @@ async def test_balance_and_days_left_run_down(service: Solarium, clock: ManualCl
 async def test_days_count_from_when_the_device_has_them(
     service: Solarium, clock: ManualClock, partners: FakePartners
 ) -> None:
-    await service.confirm(**payment())  # type: ignore[arg-type]
+    await service.confirm(**payment())
     await issued(partners, 1)
     (order_id,) = partners.orders
     clock.advance(3 * 86_400)
@@ -75,11 +75,11 @@ async def test_the_last_tokens_are_those_of_the_last_payment(
 ) -> None:
     asked = {**OWNER, "reference": "254543"}
     assert await service.customers.tokens(**asked) == []
-    await service.confirm(**payment("MP1"))  # type: ignore[arg-type]
+    await service.confirm(**payment("MP1"))
     await issued(partners, 1)
     assert await service.customers.tokens(**asked) == ["*00 427 443 49#"]
     clock.advance(1)
-    await service.confirm(**payment("MP2", amount_subunit=PRICE * 1000))  # type: ignore[arg-type]
+    await service.confirm(**payment("MP2", amount_subunit=PRICE * 1000))
     await issued(partners, 3)
     assert await service.customers.tokens(**asked) == ["*00 427 443 50#", "*00 427 443 51#"]
 
@@ -90,7 +90,7 @@ async def test_checklist_116_a_number_sees_its_own_in_its_market_only(
     await service.register_accounts(
         [account("777", msisdn="256700000002"), account("888", msisdn=OWNER["msisdn"], **RW)]
     )
-    await service.confirm(**payment())  # type: ignore[arg-type]
+    await service.confirm(**payment())
     await issued(partners, 1)
     for msisdn, market, seen in (
         ("256700000001", "UG", ["254543"]),
@@ -114,7 +114,7 @@ async def test_a_number_with_many_accounts_sees_the_oldest(service: Solarium) ->
 async def test_over_http_it_is_the_same(
     client: SolariumClient, service: Solarium, partners: FakePartners
 ) -> None:
-    await service.confirm(**payment())  # type: ignore[arg-type]
+    await service.confirm(**payment())
     await issued(partners, 1)
     asked = {**OWNER, "reference": "254543"}
     assert await client.accounts(**OWNER) == await service.customers.accounts(**OWNER)

@@ -32,7 +32,7 @@ async def confirm_all(url: str, batches: list[list[dict[str, Any]]]) -> None:
     await service.start()
     await service.register_accounts([account(), account("2"), account("3", price_per_day_subunit=7)])
     for batch in batches:
-        answers = await asyncio.gather(*(service.confirm(**payment(**each)) for each in batch))  # type: ignore[arg-type]
+        answers = await asyncio.gather(*(service.confirm(**payment(**each)) for each in batch))
         for each, new in zip(batch, answers, strict=True):
             key = (each["tx"], each["provider_key"])
             assert new == (key not in accepted)
@@ -66,7 +66,7 @@ def test_any_sequence_of_confirms_keeps_invariant_1(
 
 async def test_duplicates_within_a_batch_are_told_from_the_first(service: Solarium) -> None:
     bodies = [payment("A"), payment("B"), payment("A", amount_subunit=1), payment("B"), payment("C")]
-    answers = await asyncio.gather(*(service.confirm(**body) for body in bodies))  # type: ignore[arg-type]
+    answers = await asyncio.gather(*(service.confirm(**body) for body in bodies))
     assert answers == [True, True, False, False, True]
     audit = await service.audit()
     assert (audit.payments, audit.sound) == (3, True)
@@ -74,7 +74,7 @@ async def test_duplicates_within_a_batch_are_told_from_the_first(service: Solari
 
 async def test_a_batch_gives_what_single_payments_give(service: Solarium) -> None:
     """2.5 days each: the halves add up in the order the payments came."""
-    await asyncio.gather(*(service.confirm(**payment(str(n))) for n in range(4)))  # type: ignore[arg-type]
+    await asyncio.gather(*(service.confirm(**payment(str(n))) for n in range(4)))
     audit = await service.audit()
     assert (audit.days_sold, audit.sound) == (10, True)
     items = await service.feed.lease(limit=10, wait_s=5)
@@ -85,7 +85,7 @@ async def test_a_batch_gives_what_single_payments_give(service: Solarium) -> Non
 
 async def test_business_accounts_keep_references_apart(service: Solarium) -> None:
     await service.register_accounts([account(business_account="600200", device="other")])
-    assert await service.confirm(**payment("A", business_account="600200"))  # type: ignore[arg-type]
+    assert await service.confirm(**payment("A", business_account="600200"))
     (item,) = await service.feed.lease(limit=10, wait_s=5)
     assert item.serial == "other"
 
@@ -93,7 +93,7 @@ async def test_business_accounts_keep_references_apart(service: Solarium) -> Non
 async def test_an_account_takes_every_provider_of_its_business_account(service: Solarium) -> None:
     await service.register_accounts([account("2", provider_key="ug_airtel_money")])
     for number, key in enumerate(("ug_mtn_mobilemoney", "ug_airtel_money")):
-        assert await service.confirm(**payment(str(number), provider_key=key))  # type: ignore[arg-type]
+        assert await service.confirm(**payment(str(number), provider_key=key))
     audit = await service.audit()
     assert (audit.days_sold, audit.sound) == (5, True)
     route = await service.resolve(reference="254543", market="UG")
@@ -108,17 +108,17 @@ def test_a_plan_that_could_not_be_sold_is_refused(plan: dict[str, object]) -> No
 
 
 async def test_registering_again_changes_nothing(service: Solarium) -> None:
-    assert await service.confirm(**payment())  # type: ignore[arg-type]
+    assert await service.confirm(**payment())
     await service.register_accounts([account(price_per_day_subunit=1)])
-    assert await service.confirm(**payment("2"))  # type: ignore[arg-type]
+    assert await service.confirm(**payment("2"))
     assert (await service.audit()).days_sold == 5
 
 
 async def test_the_data_survive_a_restart(service: Solarium, database: Database, clock: ManualClock) -> None:
-    assert await service.confirm(**payment())  # type: ignore[arg-type]
+    assert await service.confirm(**payment())
     await service.stop()
     again = make_service(database, clock, SeededEntropy(2), FakePartners())
     await again.start()
-    assert not await again.confirm(**payment())  # type: ignore[arg-type]
+    assert not await again.confirm(**payment())
     assert (await again.audit()).payments == 1
     await again.stop()

@@ -39,7 +39,7 @@ async def test_who_paid_for_no_day_is_told_once(
     await service.register_accounts([account("nolamp", device="")])
     for new in (True, False):
         body = payment("T1", reference=reference, amount_subunit=amount)
-        assert await service.confirm(**body) is new  # type: ignore[arg-type]
+        assert await service.confirm(**body) is new
     assert await told(partners) == [says]
     (message,) = partners.messages.values()
     assert (message["to"], message["market"]) == ("256700000001", "UG")

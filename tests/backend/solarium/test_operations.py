@@ -137,7 +137,7 @@ async def test_pairing_lets_money_buy_days(
     http: TestClient, account_id: int, partners: FakePartners, service: Solarium, clock: ManualClock
 ) -> None:
     await stocked(http, partners, "D1")
-    assert await service.confirm(**payment("T1", reference="777001"))  # type: ignore[arg-type]
+    assert await service.confirm(**payment("T1", reference="777001"))
     clock.advance(60)
     _, found = await call(http, "GET", f"/v1/accounts/{account_id}")
     assert found["balance_subunit"] == 125_000  # it waits for a device
@@ -147,7 +147,7 @@ async def test_pairing_lets_money_buy_days(
     assert found["balance_subunit"] == 125_000 - 2 * PRICE  # it has waited for this
     await partners.until(1, "order")
     clock.advance(60)
-    assert await service.confirm(**payment("T2", reference="777001"))  # type: ignore[arg-type]
+    assert await service.confirm(**payment("T2", reference="777001"))
     await partners.until(2, "order")
     assert list(partners.orders.values()) == [("D1", "unlock_relative", 2), ("D1", "unlock_relative", 3)]
     assert (await service.audit()).sound
@@ -162,7 +162,7 @@ async def test_days_bought_at_pairing_go_with_the_reversal_of_their_payment(
     await stocked(http, partners, "D1")
     pair, back = f"/v1/accounts/{account_id}/pair", f"/v1/accounts/{account_id}/return"
     for tx, waits in (("T1", 125_000), ("T2", 150_000)):  # 25,000 were left of the first one
-        assert await service.confirm(**payment(tx, reference="777001"))  # type: ignore[arg-type]
+        assert await service.confirm(**payment(tx, reference="777001"))
         _, found = await call(http, "GET", f"/v1/accounts/{account_id}")
         assert found["balance_subunit"] == waits
         for _ in range(2):  # paired again, there is nothing more to be bought
@@ -200,7 +200,7 @@ async def test_a_swap_moves_the_days_that_are_left(
 ) -> None:
     await stocked(http, partners, "D1", "D2")
     await call(http, "POST", f"/v1/accounts/{account_id}/pair", {"serial": "D1"})
-    assert await service.confirm(**payment("T1", reference="777001", amount_subunit=10 * PRICE))  # type: ignore[arg-type]
+    assert await service.confirm(**payment("T1", reference="777001", amount_subunit=10 * PRICE))
     await partners.until(1, "send")
     clock.advance(3.5 * DAY_MS / 1000)
     status, found = await call(http, "POST", f"/v1/accounts/{account_id}/swap", {"serial": "D2"})

@@ -28,7 +28,7 @@ from tests.databases import everything_in
 
 
 async def confirm(service: Solarium, tx: str = "MP1", **changes: object) -> None:
-    assert await service.confirm(**payment(tx, **changes))  # type: ignore[arg-type]
+    assert await service.confirm(**payment(tx, **changes))
 
 
 async def settled(service: Solarium, **states: int) -> None:
@@ -103,7 +103,7 @@ async def test_resolutions_22_a_market_without_sms_is_an_alert_and_no_dead_lette
 ) -> None:
     partners.failing = {"send": [Unprocessable("no_route: mega send: HTTP 422")]}
     with capture_logs() as logs:
-        await service.confirm(**payment())  # type: ignore[arg-type]
+        await service.confirm(**payment())
         await partners.until(1, "send")
         await partners.until(1, "create")
         while "sms.no_route" not in [entry["event"] for entry in logs]:
@@ -229,7 +229,7 @@ async def test_a_repeat_that_says_something_else_is_told(
 ) -> None:
     await confirm(service)
     with capture_logs() as logs:
-        assert not await service.confirm(**payment(**change))  # type: ignore[arg-type]
+        assert not await service.confirm(**payment(**change))
     assert sum(each["event"] == "payment.repeat_differs" for each in logs) == told
 
 
