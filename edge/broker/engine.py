@@ -18,7 +18,6 @@ Next: `plugins.py` (the rules).
 """
 
 import asyncio
-import logging
 from collections import Counter, deque
 from dataclasses import dataclass
 from ssl import SSLObject
@@ -42,6 +41,7 @@ from amqtt.session import IncomingApplicationMessage, OutgoingApplicationMessage
 from edge.broker.handshake import Connect, PacketError
 from edge.broker.links import Link, Packets
 from edge.broker.plugins import LOGIN
+from edge.broker.quiet import quiet
 from edge.broker.rules import Login
 
 _LISTENER = "default"
@@ -202,7 +202,7 @@ class Engine(Broker):
     """The broker without listeners of its own: `serve` runs one admitted client."""
 
     def __init__(self) -> None:
-        _quiet_loggers()
+        quiet()
         super().__init__(
             BrokerConfig(
                 listeners={_LISTENER: ListenerConfig(type=ListenerType.EXTERNAL)},
@@ -389,15 +389,3 @@ class Engine(Broker):
         session.retained_messages.put_nowait(
             OutgoingApplicationMessage(None, delivery.topic, delivery.qos, delivery.payload, retain=False)
         )
-
-
-def _quiet_loggers() -> None:
-    """Keep amqtt from logging every connection; done when a broker is built, not at import."""
-    for name in ("amqtt", "transitions"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("amqtt.broker").addFilter(_is_news)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Not what a stop always leaves: services and devices send again whatever nobody confirmed."""
-    return "not broadcasted" not in record.getMessage()
