@@ -30,9 +30,6 @@ COMMAND_S = 30.0  # ours take milliseconds; a server that is gone without a word
 TRIES = 5  # copies that stood in each other's way have let go by then
 AGAIN_S = 0.01  # before the second try; twice as long before each further one
 
-# A plan that is kept was made for tables that were empty: it reads them from end to end for ever.
-PLANNED = "force_custom_plan"
-
 READ_ONLY = "25006"
 AWAY = (  # SQLSTATE classes, and codes of classes that are mostly our own mistakes
     *("08", "28", "3D", "53"),  # connection, no entry, no such database, resources
@@ -173,11 +170,7 @@ class PostgresDatabase(OutboxSignal):
             connect_args={
                 "timeout": CONNECT_S,
                 "command_timeout": command_s,
-                "server_settings": {
-                    "search_path": self._schema,
-                    "application_name": f"payg:{self._schema}",
-                    "plan_cache_mode": PLANNED,
-                },
+                "server_settings": {"search_path": self._schema, "application_name": f"payg:{self._schema}"},
             },
             **options,
         )

@@ -6,10 +6,10 @@ has much else to do meanwhile: the database would wait for us a good part of the
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from msgspec import Struct
-from sqlalchemy import Connection, Integer, Select, Table, and_, literal_column, select
+from sqlalchemy import Connection, Integer, Table, literal_column, select
 
 from backend.kit.rows import POSTGRESQL, TOGETHER, Given, Part, RowsStatement
 
@@ -63,11 +63,6 @@ class PutNew(Generic[Row, Stored]):
     """INSERT of rows whose key is new; what is stored for each key comes back. All are array-like Structs."""
 
     def __init__(self, table: Table, *, row: type[Row], key: Sequence[str], stored: type[Stored]):
-        def find(given: Given) -> Select[*tuple[Any, ...]]:
-            same = [table.c[name] == given.column(at, table.c[name]) for at, name in enumerate(key)]
-            found = select(*columns).select_from(given.table).join(table, and_(*same))
-            return given.packed(found)
-
         names = row.__struct_fields__
         columns = [table.c[name] for name in stored.__struct_fields__]
         self._key = tuple(key)
@@ -76,7 +71,9 @@ class PutNew(Generic[Row, Stored]):
         self._put_new = RowsStatement(
             lambda given: given.packed(given.insert_new(table, names).returning(*columns))
         )
-        self._find = RowsStatement(find)
+        self._find = RowsStatement(
+            lambda given: given.packed(given.stored(table, key, stored.__struct_fields__))
+        )
 
     def run(self, connection: Connection, rows: Sequence[Row]) -> list[Stored]:
         """Execute it. The keys of `rows` differ. What is stored comes in no promised order."""

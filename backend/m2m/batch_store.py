@@ -12,7 +12,6 @@ from sqlalchemy import (
     Select,
     Table,
     Update,
-    and_,
     false,
     func,
     literal_column,
@@ -35,6 +34,9 @@ NEW_COMMAND_COLUMNS = (
     *("id", "client", "reference", "serial", "name", "argument", "text", "callback_url"),
     *("created_at_ms", "expires_at_ms", "markets", "state"),
 )
+REFERENCE = ("client", "reference")
+FIRST_COLUMNS = (*REFERENCE, "id", "serial", "text", "created_at_ms")
+RECORD_KEY = ("serial", "record")
 RECORD_COLUMNS = ("serial", "record", "type", "at_ms", "received_at_ms")
 
 Column = ColumnElement[Any]
@@ -56,7 +58,9 @@ class BatchStatements:
         self.devices = RowsStatement(lambda given: given.packed(self._devices(given)))
         self.save_devices = RowsStatement(lambda given: _set(given, devices, "serial", MOVING_COLUMNS))
         self.add_commands = RowsStatement(lambda given: given.insert(commands, NEW_COMMAND_COLUMNS))
-        self.by_reference = RowsStatement(lambda given: given.packed(self._by_reference(given)))
+        self.by_reference = RowsStatement(
+            lambda given: given.packed(given.stored(commands, REFERENCE, FIRST_COLUMNS))
+        )
         self.open_commands = RowsStatement(lambda given: given.packed(self._open_commands(given)))
         self.count_open = RowsStatement(lambda given: given.packed(self._count_open(given)))
         self.mark_sent = RowsStatement(
@@ -69,7 +73,9 @@ class BatchStatements:
                 commands.c.state == _text(SENT)
             )
         )
-        self.stored = RowsStatement(lambda given: given.packed(self._stored(given)))
+        self.stored = RowsStatement(
+            lambda given: given.packed(given.stored(tables.records, RECORD_KEY, RECORD_KEY))
+        )
         self.add_records = RowsStatement(self._add_records)
 
     def _add_devices(self, given: Given) -> Statement:
@@ -88,13 +94,6 @@ class BatchStatements:
         ]
         return select(*columns).where(table.c.serial.in_(_column(given, table.c.serial)))
 
-    def _by_reference(self, given: Given) -> Rows:
-        table = self._tables.commands
-        key = (table.c.client, table.c.reference)
-        same = and_(*(column == given.column(place, column) for place, column in enumerate(key)))
-        columns = (*key, *(table.c[name] for name in ("id", "serial", "text", "created_at_ms")))
-        return select(*columns).select_from(given.table).join(table, same)
-
     def _open_commands(self, given: Given) -> Rows:
         table = self._tables.commands
         return (
@@ -110,12 +109,6 @@ class BatchStatements:
             .where(table.c.serial.in_(_column(given, table.c.serial)), _is_open(table))
             .group_by(table.c.serial)
         )
-
-    def _stored(self, given: Given) -> Rows:
-        table = self._tables.records
-        key = (table.c.serial, table.c.record)
-        same = and_(*(column == given.column(place, column) for place, column in enumerate(key)))
-        return select(*key).select_from(given.table).join(table, same)
 
     def _add_records(self, given: Given) -> Statement:
         """RECORD_COLUMNS, then the body's part of the blob."""

@@ -1,6 +1,7 @@
 """From the last USSD key to the light: `payg up` in a process of its own, one payment after another.
 
-The clock starts when the customer's `1. Confirm` is sent and stops when the ops topic shows the paid credit.
+A customer's second payment is of another amount: Daraja refuses the same one again for two minutes. The
+clock starts when the customer's `1. Confirm` is sent and stops when the ops topic shows the paid credit.
 """
 
 import asyncio
@@ -51,23 +52,30 @@ class Credits:
         self._client.loop_stop()
 
 
+DEVICES = 20
+
+
 async def run(*, payments: int) -> dict[str, float]:
-    """Seconds of `payments` payments, taking turns among 20 devices."""
+    """Seconds of `payments` payments, the devices in turn."""
     times: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        async with running(Path(folder) / "data", devices=20) as up:
+        async with running(Path(folder) / "data", devices=DEVICES) as up:
             credits_seen = Credits(up.credentials)
             for number in range(payments):
-                device: dict[str, Any] = up.credentials["devices"][number % 20]
+                device: dict[str, Any] = up.credentials["devices"][number % DEVICES]
+                days = 1 + number // DEVICES
                 await credits_seen.above(device["serial"], -1)
                 before = credits_seen.credit_s[device["serial"]]
-                *menu, last = ussd_texts(device, device["price_per_day_subunit"] // 100)
+                *menu, last = ussd_texts(device, days * device["price_per_day_subunit"] // 100)
                 for text in menu:
                     await up.dial(f"s{number}", device["msisdn"], text)
                 started = time.perf_counter()
                 dialled = asyncio.create_task(up.dial(f"s{number}", device["msisdn"], last))
-                async with asyncio.timeout(20):
-                    await credits_seen.above(device["serial"], before)
+                try:
+                    async with asyncio.timeout(20):
+                        await credits_seen.above(device["serial"], before)
+                except TimeoutError as error:
+                    raise RuntimeError(f"payment {number} brought no light: {await dialled}") from error
                 times.append(time.perf_counter() - started)
                 await dialled
             credits_seen.close()

@@ -24,6 +24,7 @@ from backend.kit.database import Database, open_database
 from backend.kit.dispatcher import Dispatcher
 from backend.kit.errors import Unavailable
 from backend.kit.outbox import Outbox
+from backend.kit.rows import POSTGRESQL, Given, RowsStatement
 from backend.kit.runtime import SystemClock
 from tests.backend.kit.conftest import Answers, out
 from tests.postgresql import Server
@@ -72,6 +73,22 @@ async def test_a_read_sees_one_snapshot_and_writes_nothing(copies: tuple[Databas
     assert await first.read(total) == [2, 1]
     with pytest.raises(DBAPIError, match="read-only"):
         await first.read(lambda connection: add(connection, "a"))
+
+
+@only_postgresql
+async def test_a_plan_that_is_kept_from_when_a_table_was_small_goes_by_its_index(
+    copies: tuple[Database, Database],
+) -> None:
+    stored = RowsStatement(lambda given: given.packed(given.stored(numbers, ("name",), ("n",))))
+
+    def plan(connection: Connection) -> str:
+        statement = stored.build(Given(POSTGRESQL)).compile(dialect=connection.dialect)
+        connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
+        connection.exec_driver_sql(f"PREPARE look (text) AS {statement}")
+        return "\n".join(connection.exec_driver_sql("EXPLAIN EXECUTE look ('[]')").scalars())
+
+    shown = await copies[0].write(plan)
+    assert "Index Scan using numbers_pkey" in shown, shown
 
 
 @only_postgresql
