@@ -107,8 +107,14 @@ def command_record(device: Device, command: CommandRow) -> wire.Record:
         command.argument,
         command.id,
         next_epoch=next_epoch(device),
-        token_count=device.token_count,
+        token_count=_count(device, command),
     )
+
+
+def _count(device: Device, command: CommandRow) -> int:
+    """Of a SYNC: what the device has told; of one that has forgotten, what it was given, if that is more."""
+    is_given = device.state == wire.STATE_TAMPERED and command.argument
+    return max(device.token_count, int(command.argument)) if is_given else device.token_count
 
 
 def acknowledgements(numbers: Collection[int]) -> list[wire.Record]:

@@ -7,12 +7,12 @@
 An old frame that somebody kept must do no harm. It can't say anything new: it is never stored, it moves no
 sequence and no epoch. At worst it makes m2m order one SYNCIV, which a healthy device does and answers; so no
 device is offered one while good frames come from it (QUIET_MS), nor more than one an hour, nor twice for one
-start. The count of a SYNC is Moto's last sequence number: a device that reports fewer may have used what it
-never told of, and a token must not be good twice. What was issued and not used is spent by that; the alert
-tells an operator, who can grant it anew.
+start. The count of a SYNC, an operator's too, is Moto's last sequence number when it is ordered: a device
+that reports fewer may have used what it never told of, and a token must not be good twice. What was issued
+and not used is spent by that; the alert tells an operator, who can grant it anew.
 
-A SYNC that was ordered before the loss knows only what the device had told by then, so it is cancelled when
-the device says that it begins anew (`begins_anew`).
+What Moto gave after a SYNC was ordered the device may have used before the loss, so such a SYNC is cancelled
+when the device says that it begins anew (`begins_anew`).
 
 ingest.py puts the row, this is its handler; the order is a command like others, of the client CLIENT.
 """
@@ -111,42 +111,39 @@ class Recovery:
         self._log = structlog.get_logger(service="m2m")
 
     async def order(self, row: Leased) -> Outcome:
-        """Order it, if none was in the last hour; a count is kept for whoever orders a SYNC meanwhile."""
+        """Order it, if none was in the last hour."""
         serial, order = cast(str, row.payload["serial"]), cast(str, row.payload["order"])
-        is_lost, is_ordered = await self._database.read(lambda connection: self._standing(connection, row))
-        if not is_lost or (order == SYNCIV and is_ordered) or (order == SYNC and self._counts is None):
+        if not await self._database.read(lambda connection: self._wants(connection, serial, order)):
             return Done()
-        about: dict[str, object] = {}
-        count = 0
-        if order == SYNC and self._counts is not None:
+        argument = ""
+        if order == SYNC:
+            if self._counts is None:
+                return Done()
             try:
-                about["token_count"] = count = await self._counts.last_sequence(serial)
+                argument = str(await self._counts.last_sequence(serial))
             except NotFound:
                 return Dead(UNKNOWN_AT_MOTO)
-        if not is_ordered:
-            self._log.error("device.store_lost", serial=serial, order=order, **about)
-        return Done(lambda connection: self._create(connection, row, count))
+        self._log.error("device.store_lost", serial=serial, order=order, token_count=argument)
+        return Done(lambda connection: self._create(connection, row, argument))
 
-    def _standing(self, connection: Connection, row: Leased) -> tuple[bool, bool]:
-        """Whether the device is lost still, and was ordered this in the last hour."""
-        serial, order = cast(str, row.payload["serial"]), cast(str, row.payload["order"])
+    def _wants(self, connection: Connection, serial: str, order: str) -> bool:
+        """Whether the device is lost still, and was not ordered this in the last hour."""
         device = self._store.device(connection, serial)
         is_lost = device is not None and (order == SYNCIV or device.state == wire.STATE_TAMPERED)
         since_ms = self._clock.now_ms() - EVERY_MS
-        return is_lost, self._store.has_ordered(connection, serial, order, client=CLIENT, since_ms=since_ms)
+        return is_lost and not self._store.has_ordered(
+            connection, serial, order, client=CLIENT, since_ms=since_ms
+        )
 
-    def _create(self, connection: Connection, row: Leased, count: int) -> None:
+    def _create(self, connection: Connection, row: Leased, argument: str) -> None:
         serial, order = cast(str, row.payload["serial"]), cast(str, row.payload["order"])
         device = self._store.lock_devices(connection, [serial])[serial]
         now_ms = self._clock.now_ms()
-        if count > device.token_count:
-            device.token_count = count
-            self._store.save_devices(connection, [device])
-        if self._standing(connection, row)[1]:
+        if not self._wants(connection, serial, order):
             return
         # A start is answered by one SYNCIV, however often its frame comes; a SYNC may be needed again.
         start = row.payload["start"] if order == SYNCIV else now_ms // EVERY_MS
-        wanted = Wanted(serial, order, "", order.upper(), None, f"{order}/{serial}/{start}")
+        wanted = Wanted(serial, order, argument, order.upper(), None, f"{order}/{serial}/{start}")
         (created,) = self._creations.decide(connection, [Creation(CLIENT, (), wanted)])
         if isinstance(created, BackendError):
             return  # too many commands wait for it already: an operator's are among them

@@ -19,7 +19,7 @@ import structlog
 from backend.kit.batch import MAX_BATCH, WriteBatch
 from backend.kit.database import Database
 from backend.kit.dispatcher import Dispatcher
-from backend.kit.errors import BackendError, BadRequest
+from backend.kit.errors import BackendError, BadRequest, NotFound
 from backend.kit.feed import OpsEvent
 from backend.kit.http import HttpClient
 from backend.kit.keys import ApiKeys
@@ -89,7 +89,8 @@ class M2mService:
 
     keys: the api keys that make_app checks. feed: the bridge's way down. firmware: what `update` names.
     lifecycle: commands after their creation. history: what devices said. strangers: their rate limit.
-    `sms` None: no command goes by SMS. `counts` None: a lost store waits for an operator's SYNC.
+    `sms` None: no command goes by SMS. `counts` None: a lost store waits for an operator's SYNC, which knows
+    what the device has told.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class M2mService:
         self._config = config
         self.strangers = RateLimit.of_strangers(clock)
         self._resolver = resolver
+        self._counts = counts
         self._vault = Vault(config.master_key, "m2m", entropy)
         self._store = Store(self._vault)
         self._log = structlog.get_logger(service="m2m")
@@ -270,11 +272,14 @@ class M2mService:
     ) -> Created:
         """Create what a route was asked for; BadRequest with the documented text (resolutions 13).
 
-        Forbidden: the device is in none of `markets` (none named: every market is the client's).
+        Forbidden: the device is in none of `markets` (none named: every market is the client's). Unavailable:
+        Moto, which is asked for the count of a `sync`, is away.
         """
         wanted = commands.check(request, callback_required=callback_required)
         if wanted.name == "update":
             wanted = await self._with_file(wanted)
+        elif wanted.name == "sync" and self._counts is not None:
+            wanted = await self._with_count(wanted, self._counts)
         if wanted.callback_url is not None:
             await callbacks.check_target(
                 wanted.callback_url,
@@ -300,6 +305,13 @@ class M2mService:
                 return error
 
         return await asyncio.gather(*(one(request) for request in requests))
+
+    async def _with_count(self, wanted: Wanted, counts: Counts) -> Wanted:
+        """A `sync` with what its device was given. Of one that Moto does not know, what it told must do."""
+        try:
+            return replace(wanted, argument=str(await counts.last_sequence(wanted.serial)))
+        except NotFound:
+            return wanted
 
     async def _with_file(self, wanted: Wanted) -> Wanted:
         """An `update` with what the device checks its file by; files never change, so it is read before."""

@@ -237,6 +237,29 @@ async def test_a_sync_that_was_ordered_before_the_loss_makes_no_token_good_twice
     assert dict((await service.m2m.audit()).commands) == {"replied": 2, "cancelled": 1}
 
 
+async def test_a_sync_by_hand_before_moto_has_answered_makes_no_token_good_twice(
+    service: Service, moto: Moto
+) -> None:
+    device = bench()
+    await service.token(DIGITS[0])
+    await talk(service, device)
+    assert device.result(DIGITS[1]) == "accepted"  # typed, and wiped before anybody heard of it
+    moto.failures = [Unavailable("away", retry_after_s=3600), Unavailable("away", retry_after_s=1)]
+    wiped = bench(NorFlash())
+    advance(service, QUIET_S)
+    await talk(service, wiped)
+    while len(moto.failures) > 1:
+        await asyncio.sleep(0.01)
+    with pytest.raises(Unavailable):
+        await service.order({"name": "sync"}, "by hand")
+    assert dict((await service.m2m.audit()).commands) == {"replied": 1}
+    await service.order({"name": "sync"}, "by hand")
+    await talk(service, wiped)
+    assert wiped.controller.status == wire.STATE_EXPIRED
+    assert await orders(service) == []
+    assert [wiped.result(old) for old in DIGITS[:3]] == ["already_used"] * 3
+
+
 async def test_a_sync_by_hand_goes_on_from_moto_s_count_too(service: Service, moto: Moto) -> None:
     """Lost again within the hour, so that m2m orders none by itself."""
     first = bench(NorFlash())
