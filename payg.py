@@ -13,9 +13,9 @@ import typer
 from backend.commands.keys_app import keys_app
 from backend.commands.letters_app import letters_app
 from backend.commands.operators_app import import_app, reconcile
+from backend.commands.options import DATA_DIR, DatabaseUrlOption, DataDirOption
 from edge.board_commands import Family, board_app
 
-DATA_DIR = Path("data")
 _LONGEST_COMPLAINT = 300  # an argument may be of any length
 
 
@@ -57,7 +57,6 @@ SecretOption = Annotated[str, typer.Option(help="The device's token secret, in h
 SerialOption = Annotated[
     str, typer.Option(help="As in credentials.json, for example SCBLNX/A/BT/240300126005.")
 ]
-DataDirOption = Annotated[Path, typer.Option(help="Where `payg up` keeps its data.")]
 
 app = typer.Typer(
     add_completion=False,
@@ -133,7 +132,7 @@ def serve(
     service: Annotated[Service, typer.Argument(help="Which one.")],
     port: Port,
     data_dir: DataDirOption = DATA_DIR,
-    database_url: Annotated[str | None, typer.Option(help="Default: SQLite in DATA_DIR.")] = None,
+    database_url: DatabaseUrlOption = None,
 ) -> None:
     """Run one service alone, at the root path."""
     from backend.main import run
@@ -146,7 +145,7 @@ def sandbox(
     name: Annotated[SandboxName, typer.Argument(help="Which provider.")],
     port: Port,
     data_dir: DataDirOption = DATA_DIR,
-    database_url: Annotated[str | None, typer.Option(help="Default: SQLite in DATA_DIR.")] = None,
+    database_url: DatabaseUrlOption = None,
     approve_after: Annotated[
         float, typer.Option(min=0, max=300, help="Seconds that a customer takes for the PIN.")
     ] = 0.2,

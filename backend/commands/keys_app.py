@@ -1,10 +1,11 @@
 """`payg keys`, as payg.py mounts it. Every import of ours waits until its command runs."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from backend.commands.options import DATA_DIR, DatabaseUrlOption, DataDirOption
 
 
 class Keyed(StrEnum):
@@ -20,15 +21,14 @@ class Keyed(StrEnum):
 
 Service = Annotated[Keyed, typer.Argument(help="Whose keys.")]
 Client = Annotated[str, typer.Option(help="Whom the key names, for example a partner.")]
-DataDir = Annotated[Path, typer.Option(help="Where the services keep their data.")]
-DatabaseUrl = Annotated[str | None, typer.Option(help="Default: SQLite in DATA_DIR.")]
-DATA_DIR = Path("data")
 
 keys_app = typer.Typer(help="API keys of the services, and the master key.")
 
 
 @keys_app.command("list")
-def keys_list(service: Service, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
+def keys_list(
+    service: Service, data_dir: DataDirOption = DATA_DIR, database_url: DatabaseUrlOption = None
+) -> None:
     """List a service's keys: clients, markets, ends; never a key."""
     from backend.commands import keys
 
@@ -43,8 +43,8 @@ def keys_add(
     allow: Annotated[
         list[str] | None, typer.Option(help="A network that it is used from; may be repeated.")
     ] = None,
-    data_dir: DataDir = DATA_DIR,
-    database_url: DatabaseUrl = None,
+    data_dir: DataDirOption = DATA_DIR,
+    database_url: DatabaseUrlOption = None,
 ) -> None:
     """Make a key and print it, once."""
     from backend.commands import keys
@@ -58,8 +58,8 @@ def keys_rotate(
     service: Service,
     client: Client,
     overlap: Annotated[str, typer.Option(help="How long the old keys live on: 24h, 30m, 7d, 0s.")] = "24h",
-    data_dir: DataDir = DATA_DIR,
-    database_url: DatabaseUrl = None,
+    data_dir: DataDirOption = DATA_DIR,
+    database_url: DatabaseUrlOption = None,
 ) -> None:
     """Replace a client's keys by a new one.
 
@@ -76,8 +76,8 @@ def keys_revoke(
     service: Service,
     client: Client,
     key: Annotated[str | None, typer.Option(help="Its id, of `payg keys list`; default: all.")] = None,
-    data_dir: DataDir = DATA_DIR,
-    database_url: DatabaseUrl = None,
+    data_dir: DataDirOption = DATA_DIR,
+    database_url: DatabaseUrlOption = None,
 ) -> None:
     """End a client's keys now."""
     from backend.commands import keys
@@ -88,8 +88,8 @@ def keys_revoke(
 
 @keys_app.command("master")
 def keys_master(
-    data_dir: DataDir = DATA_DIR,
-    database_url: DatabaseUrl = None,
+    data_dir: DataDirOption = DATA_DIR,
+    database_url: DatabaseUrlOption = None,
     finish: Annotated[
         bool, typer.Option("--finish", help="Forget the old one; the settings have the new one.")
     ] = False,

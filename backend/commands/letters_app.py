@@ -1,10 +1,11 @@
 """`payg letters`, as payg.py mounts it. Every import of ours waits until its command runs."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from backend.commands.options import DATA_DIR, DatabaseUrlOption, DataDirOption
 
 
 class Sending(StrEnum):
@@ -19,15 +20,14 @@ class Sending(StrEnum):
 
 Service = Annotated[Sending, typer.Argument(help="Whose letters.")]
 Ids = Annotated[list[int] | None, typer.Argument(help="Of `payg letters list`.")]
-DataDir = Annotated[Path, typer.Option(help="Where the services keep their data.")]
-DatabaseUrl = Annotated[str | None, typer.Option(help="Default: SQLite in DATA_DIR.")]
-DATA_DIR = Path("data")
 
 letters_app = typer.Typer(help="What could not be sent: list it, send it again.")
 
 
 @letters_app.command("list")
-def letters_list(service: Service, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
+def letters_list(
+    service: Service, data_dir: DataDirOption = DATA_DIR, database_url: DatabaseUrlOption = None
+) -> None:
     """List what was given up, or is tried for over an hour.
 
     Orders, commands, short messages and callbacks, with the last error of each.
@@ -42,8 +42,8 @@ def letters_retry(
     service: Service,
     ids: Ids = None,
     every: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
-    data_dir: DataDir = DATA_DIR,
-    database_url: DatabaseUrl = None,
+    data_dir: DataDirOption = DATA_DIR,
+    database_url: DatabaseUrlOption = None,
 ) -> None:
     """Send dead letters again, with all their attempts.
 

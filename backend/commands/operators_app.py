@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-DATA_DIR = Path("data")
-DataDirOption = Annotated[Path, typer.Option(help="Where `payg up` or `payg serve` keeps its data.")]
-
+from backend.commands.options import DATA_DIR, DataDirOption
 
 FileArgument = Annotated[
     Path, typer.Argument(help="CSV with a heading row.", exists=True, dir_okay=False, readable=True)
