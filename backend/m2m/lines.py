@@ -98,6 +98,8 @@ def of(command: CommandRow) -> str | None:
     match command.name:
         case "reset" if command.argument:
             return None
+        case "sync":
+            argument = ""  # the count goes in frames alone
         case "update":
             argument = command.argument.rpartition(" ")[2]
         case _:

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from backend.kit.database import Database, open_database
+from backend.kit.errors import NotFound
 from backend.kit.http import AiohttpClient
 from backend.m2m.routes import make_app
 from backend.m2m.service import M2mConfig, M2mService
@@ -168,9 +169,32 @@ def phone() -> Phone:
     return Phone()
 
 
+class Given:
+    """A Counts: what Moto gave each device; None: it knows none."""
+
+    def __init__(self) -> None:
+        self.last: int | None = 7
+
+    async def last_sequence(self, serial: str) -> int:
+        if self.last is None:
+            raise NotFound("device not found")
+        return self.last
+
+
+@pytest.fixture
+def given_counts() -> Given:
+    return Given()
+
+
 @pytest.fixture
 def build(
-    database: Database, clock: ManualClock, http_client: AiohttpClient, resolver: FixedResolver, phone: Phone
+    database: Database,
+    clock: ManualClock,
+    http_client: AiohttpClient,
+    resolver: FixedResolver,
+    *,
+    phone: Phone,
+    given_counts: Given,
 ) -> Callable[..., M2mService]:
     """Another service on the same database, as after a crash; no billing events unless told."""
 
@@ -189,6 +213,7 @@ def build(
             http=http_client,
             resolver=resolver,
             sms=phone,
+            counts=given_counts,
         )
 
     return build

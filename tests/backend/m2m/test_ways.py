@@ -102,6 +102,14 @@ async def test_checklist_77_by_sms_to_a_silent_device(
     assert len(phone.sent) == 1
 
 
+async def test_every_command_goes_by_sms_as_its_line(service: M2mService, phone, clock: ManualClock) -> None:
+    await service.register(**DEVICE, msisdn=MODEM)
+    for name in ("sync", "synciv", "reset"):
+        await create(service, name, name)
+    await settled(service, clock, 300)
+    assert {sent["text"] for sent in phone.sent} == {"SYNC", "SYNCIV", "RESET"}
+
+
 async def test_no_sms_to_a_device_that_is_heard(
     service: M2mService, device, phone, clock: ManualClock
 ) -> None:
