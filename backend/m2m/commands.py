@@ -40,7 +40,10 @@ VERBS = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A checked request. life_s: until it expires; None: as long as commands live."""
+    """A checked request. life_s: until it expires; None: as long as commands live.
+
+    uncounted: a SYNC whose count nobody could tell; it may not go to a device that has forgotten its own.
+    """
 
     serial: str
     name: str
@@ -49,6 +52,7 @@ class Wanted:
     callback_url: str | None
     reference: str | None
     life_s: int | None = None
+    uncounted: bool = False
 
 
 def check(request: CommandRequest, *, callback_required: bool) -> Wanted:

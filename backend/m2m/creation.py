@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from backend.kit.errors import BackendError, Forbidden, TooManyRequests
+from backend.kit.errors import BackendError, Forbidden, TooManyRequests, Unavailable
 from backend.kit.runtime import Clock, iso
 from backend.m2m import delivery
 from backend.m2m.commands import MAX_OPEN, Wanted
 from backend.m2m.rows import Device, NewCommand
 from backend.m2m.store import Store
+from protocols.magicbox import wire
+
+AWAY = "This device has lost its store, and Moto, which knows its count, is away; send it again later"
+AWAY_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +146,6 @@ def _refusal(creation: Creation, device: Device, open_count: Mapping[str, int]) 
         return foreign
     if open_count.get(device.serial, 0) >= MAX_OPEN:
         return TooManyRequests("Too many unanswered commands for this device")
+    if creation.wanted.uncounted and device.state == wire.STATE_TAMPERED:
+        return Unavailable(AWAY, retry_after_s=AWAY_S)
     return None

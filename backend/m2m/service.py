@@ -273,7 +273,7 @@ class M2mService:
         """Create what a route was asked for; BadRequest with the documented text (resolutions 13).
 
         Forbidden: the device is in none of `markets` (none named: every market is the client's). Unavailable:
-        Moto, which is asked for the count of a `sync`, is away.
+        a `sync` of a device that has lost its store, while Moto, which knows its count, is away.
         """
         wanted = commands.check(request, callback_required=callback_required)
         if wanted.name == "update":
@@ -307,11 +307,14 @@ class M2mService:
         return await asyncio.gather(*(one(request) for request in requests))
 
     async def _with_count(self, wanted: Wanted, counts: Counts) -> Wanted:
-        """A `sync` with what its device was given. Of one that Moto does not know, what it told must do."""
+        """A `sync` with what its device was given; if Moto does not know it, or is away, what it told."""
         try:
             return replace(wanted, argument=str(await counts.last_sequence(wanted.serial)))
         except NotFound:
             return wanted
+        except BackendError as error:
+            self._log.warning("sync.uncounted", serial=wanted.serial, error=error.detail)
+            return replace(wanted, uncounted=True)
 
     async def _with_file(self, wanted: Wanted) -> Wanted:
         """An `update` with what the device checks its file by; files never change, so it is read before."""

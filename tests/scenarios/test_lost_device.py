@@ -260,6 +260,29 @@ async def test_a_sync_by_hand_before_moto_has_answered_makes_no_token_good_twice
     assert [wiped.result(old) for old in DIGITS[:3]] == ["already_used"] * 3
 
 
+async def test_checklist_111_a_healthy_device_is_synced_while_moto_is_away(
+    service: Service, moto: Moto
+) -> None:
+    """Lost before it comes, it is another matter: the SYNC is cancelled, for it knows no count."""
+    device = bench()
+    await service.token(DIGITS[0])
+    await talk(service, device)
+    moto.failures = [Unavailable("away"), Unavailable("away")]
+    await service.order({"name": "sync"}, "by hand")
+    await talk(service, device)
+    assert dict((await service.m2m.audit()).commands) == {"replied": 2}
+    await service.order({"name": "sync"}, "again by hand")
+    assert device.result(DIGITS[1]) == "accepted"
+    wiped = bench(NorFlash())
+    for _ in range(3):
+        await talk(service, wiped)
+        await idle(service)
+        wiped.reboot()
+        advance(service, 60)
+    assert dict((await service.m2m.audit()).commands) == {"replied": 3, "cancelled": 1}
+    assert [wiped.result(old) for old in DIGITS[:2]] == ["already_used"] * 2
+
+
 async def test_a_sync_by_hand_goes_on_from_moto_s_count_too(service: Service, moto: Moto) -> None:
     """Lost again within the hour, so that m2m orders none by itself."""
     first = bench(NorFlash())
