@@ -11,9 +11,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from backend.kit import rsa
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import CannotStart
 from backend.kit.runtime import Entropy, token_hex
 
@@ -28,17 +30,16 @@ class DataDir:
     """Opens (and makes) `path`, and holds its locks until the process ends.
 
     `users` are what runs here, one lock each: two processes with the same service on one folder would both
-    believe to be the only writer of its SQLite file.
+    believe to be the only writer of its SQLite file. `database` is where those files are, if not here.
     """
 
-    def __init__(self, path: Path, users: tuple[str, ...], entropy: Entropy):
+    def __init__(self, path: Path, users: tuple[str, ...], entropy: Entropy, *, database: Path | None = None):
         self.path = path
         self._entropy = entropy
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataDirError(f"{path} can't be made ({error.strerror}); name another --data-dir") from error
-        self._locks = [_lock(path, user) for user in users]
+        for folder in dict.fromkeys((path.resolve(), (database or path).resolve())):
+            _make(folder)
+            for user in users:
+                _hold(folder, user)
         self._read: tuple[int, int] | None = None  # inode and time of the file that was read
         with self._locked("secrets"):
             self._secrets = self._load()
@@ -96,11 +97,13 @@ class DataDir:
         if not file.exists():
             return {}
         try:
-            with file.open() as opened:
+            with file.open("rb") as opened:
                 found = os.fstat(opened.fileno())
-                content: dict[str, str] = json.load(opened)
-        except ValueError as error:
+                content = msgspec.json.decode(opened.read(), type=dict[str, str])
+        except UNREADABLE as error:
             raise DataDirError(f"{file} is damaged; restore it, or start with another --data-dir") from error
+        except OSError as error:
+            raise _not_ours(file, error) from error
         self._read = (found.st_ino, found.st_mtime_ns)
         return content
 
@@ -112,7 +115,10 @@ class _Lock:
     """An advisory lock on a file; the kernel frees it when the process dies, however it dies."""
 
     def __init__(self, path: Path, *, wait: bool):
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise _not_ours(path, error) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -126,20 +132,44 @@ class _Lock:
         os.close(self._descriptor)
 
 
-def _lock(path: Path, user: str) -> _Lock:
+def _make(folder: Path) -> None:
     try:
-        return _Lock(path / f".{user}.lock", wait=False)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataDirError(f"{folder} can't be made ({error.strerror}); name another --data-dir") from error
+
+
+def _hold(folder: Path, user: str) -> None:
+    """Take the lock; the process has it until it ends."""
+    try:
+        _Lock(folder / f".{user}.lock", wait=False)
     except BlockingIOError as error:
         raise DataDirError(
-            f"{path} is in use: another payg process runs {user} there; stop it, or choose another --data-dir"
+            f"{folder} is in use: another payg process runs {user} there; stop it, or choose another "
+            "--data-dir"
         ) from error
+
+
+def _not_ours(file: Path, error: OSError) -> DataDirError:
+    return DataDirError(
+        f"{file} can't be used ({error.strerror}); let this user read and write it and its folder, with room "
+        "on the disk, or name another --data-dir"
+    )
 
 
 def write_private(path: Path, content: object) -> None:
     """Write JSON that only its owner can read, renamed into place so that nobody sees half of it.
 
-    It is there for good when this returns: a database may give up the old master key next.
+    It is there for good when this returns: a database may give up the old master key next. DataDirError: it
+    can't be written; what was there stays.
     """
+    try:
+        _write_private(path, content)
+    except OSError as error:
+        raise _not_ours(path, error) from error
+
+
+def _write_private(path: Path, content: object) -> None:
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -21,7 +21,7 @@ from backend.data_dir import DataDir
 from backend.hub.routes import make_app as hub_app
 from backend.hub.service import Partners as HubPartners
 from backend.kit import collector, listener, master, webhooks
-from backend.kit.database import Database, open_database, takes_copies
+from backend.kit.database import Database, open_database, sqlite_folder
 from backend.kit.errors import CannotStart
 from backend.kit.http import AiohttpClient
 from backend.kit.peers import only_from
@@ -92,10 +92,11 @@ def run(service: str, *, port: int, data_dir: Path, database_url: str | None) ->
         settings = configured()
         tls = settings.tls(settings.host)
         url = database_url or f"sqlite:///{data_dir}"
-        folder = DataDir(data_dir, () if takes_copies(url) else (service,), SystemEntropy())
+        files = sqlite_folder(url)
+        folder = DataDir(data_dir, () if files is None else (service,), SystemEntropy(), database=files)
         return uvloop.run(_serve(_Serving(service, port, url, settings, tls), folder))
 
-    return told(command, port=port)
+    return told(command)
 
 
 async def _serve(serving: _Serving, folder: DataDir) -> int:

@@ -16,7 +16,7 @@ import uvloop
 from backend.commands.opening import configured, told
 from backend.data_dir import DataDir, write_private
 from backend.kit import collector, listener
-from backend.kit.database import open_database
+from backend.kit.database import open_database, sqlite_folder
 from backend.kit.errors import CannotStart
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
@@ -56,10 +56,11 @@ def run(options: SandboxOptions) -> int:
         settings = configured()
         tls = settings.tls(settings.host)
         hooks = _hooks(options.name, options.hooks)
-        folder = DataDir(options.data_dir, (user_of(options.name),), SystemEntropy())
+        files = None if options.database_url is None else sqlite_folder(options.database_url)
+        folder = DataDir(options.data_dir, (user_of(options.name),), SystemEntropy(), database=files)
         return uvloop.run(_serve(options, hooks, folder, settings, tls=tls))
 
-    return told(command, port=options.port)
+    return told(command)
 
 
 async def _serve(

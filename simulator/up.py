@@ -13,8 +13,8 @@ import uvloop
 from backend.commands.opening import told
 from backend.data_dir import DataDir, write_private
 from backend.kit import collector, logs, master
-from backend.kit.database import Database, open_database
-from backend.kit.errors import CannotStart, Unavailable
+from backend.kit.database import Database, open_database, sqlite_folder
+from backend.kit.errors import CannotStart, DatabaseAway
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.kit.tls import Tls, trusts_itself
@@ -58,7 +58,8 @@ def run(options: UpOptions) -> int:
         tls = read_settings(ListenSettings).tls(settings.host)
         trusts_itself(tls, settings.host)
         users = ("up", *SERVICES, *(user_of(name) for name in SANDBOXES))
-        data_dir = DataDir(options.data_dir, users, SystemEntropy())
+        files = None if options.database_url is None else sqlite_folder(options.database_url)
+        data_dir = DataDir(options.data_dir, users, SystemEntropy(), database=files)
         (data_dir.path / CREDENTIALS).unlink(missing_ok=True)
         usual = MQTT_PORT if tls.server is None else MQTTS_PORT
         mqtt_port = usual if options.mqtt_port is None else options.mqtt_port
@@ -78,7 +79,7 @@ async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, port
     databases = {service: open_database(url, service) for service in SERVICES}
     try:
         root_keys = await _root_keys(settings, data_dir, databases)
-    except (CannotStart, Unavailable):
+    except (CannotStart, DatabaseAway):
         for database in databases.values():
             await database.close()
         raise

@@ -7,12 +7,12 @@
 Each change is one log line, with the key's id and never the key. master_keys.py has the master key.
 """
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import structlog
 from sqlalchemy import MetaData
 
@@ -20,6 +20,7 @@ from backend.commands.opening import configured, databases_of, ended, master_key
 from backend.data_dir import DataDir, write_private
 from backend.kit import master
 from backend.kit.database import Database
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import CannotStart
 from backend.kit.key_table import KeyRow, KeyTable
 from backend.kit.migrations import migrate
@@ -166,9 +167,13 @@ def _tell_services(desk: _Desk, key: str, old: Sequence[KeyRow]) -> bool:
     desk.folder.replace(name, key)
     file = desk.folder.path / CREDENTIALS
     if file.exists():  # `payg up` runs, or ran: what people read their key from
-        content = json.loads(file.read_text())
-        content[desk.service]["api_key"] = key
-        write_private(file, content)
+        try:
+            content = msgspec.json.decode(file.read_bytes(), type=dict[str, object])
+            own = msgspec.convert(content[desk.service], dict[str, object])
+        except (*UNREADABLE, KeyError, OSError):  # `payg up` writes it anew at its next start
+            desk.log("credentials_not_read", file=str(file), key_is_in=str(desk.folder.secrets_file))
+        else:
+            write_private(file, {**content, desk.service: {**own, "api_key": key}})
     return True
 
 

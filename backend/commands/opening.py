@@ -9,8 +9,8 @@ from pathlib import Path
 from backend import build
 from backend.data_dir import SECRETS, DataDir
 from backend.kit import logs, master
-from backend.kit.database import Database, open_database, why_away
-from backend.kit.errors import CannotStart, Unavailable
+from backend.kit.database import Database, open_database
+from backend.kit.errors import CannotStart, DatabaseAway
 from backend.kit.runtime import SystemEntropy
 from backend.settings import ServeSettings, read_settings
 
@@ -63,20 +63,13 @@ def ended(work: Callable[[], Coroutine[object, object, None]]) -> int:
     return told(command)
 
 
-def told(command: Callable[[], int], *, port: int | None = None) -> int:
-    """The exit code of a command; 2, and why in one line on standard error, if it can't be done.
-
-    port: what it listens on, if it does.
-    """
+def told(command: Callable[[], int]) -> int:
+    """The exit code of a command; 2, and why in one line on standard error, if it can't be done."""
     try:
         return command()
     except CannotStart as error:
         says = str(error)
-    except Unavailable as error:
-        says = f"--database-url: no database answers there: {why_away(error)}"
-    except OSError as error:
-        if port is None:
-            raise
-        says = f"--port {port} can't be had ({error.strerror}); name another (0: any)"
+    except DatabaseAway as error:
+        says = error.says
     print(f"payg: {says}", file=sys.stderr)
     return 2

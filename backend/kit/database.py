@@ -11,10 +11,10 @@ when it raises. Only store.py files contain such functions' SQL. Write batches (
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, exc, make_url
+from sqlalchemy import URL, Connection, exc, make_url
 
 from backend.kit.commits import Listener, Work
-from backend.kit.errors import CannotStart, Unavailable
+from backend.kit.errors import DatabaseUrlError
 from backend.kit.sqlite import SqliteDatabase
 
 T = TypeVar("T")
@@ -23,8 +23,8 @@ T = TypeVar("T")
 class Database(Protocol):
     """Durable transactions. Every implementation gives: committed when `write` returns.
 
-    A database that is locked, full or not there is Unavailable. A cancelled `write` is committed or not, as
-    the database decides; its listeners hear of it in either case.
+    A database that is locked, full, damaged or not there is DatabaseAway. A cancelled `write` is committed
+    or not, as the database decides; its listeners hear of it in either case.
     """
 
     one_writer: bool  # transactions that write go one by one
@@ -54,26 +54,7 @@ class Database(Protocol):
         ...
 
 
-def why_away(error: Unavailable) -> str:
-    """What the driver said, for the person who starts a process. No parameter and no password is in it."""
-    cause = error.__cause__ or error
-    said = getattr(cause, "orig", None) or cause
-    return str(said) or type(said).__name__
-
-
-def takes_copies(url: str) -> bool:
-    """Whether several copies of a service may work on the database at `url`."""
-    return not url.startswith("sqlite")
-
-
 KNOWN_URLS = "use sqlite:///FOLDER or postgresql://USER@HOST/DATABASE"
-
-
-class DatabaseUrlError(CannotStart):
-    """There is no database at that URL; the text says what to give instead."""
-
-    def __init__(self, says: str):
-        super().__init__(f"--database-url: {says}")
 
 
 def open_database(url: str, service: str, *, inline: bool = False) -> Database:
@@ -82,16 +63,32 @@ def open_database(url: str, service: str, *, inline: bool = False) -> Database:
     `url` is `sqlite:///FOLDER` (a file `SERVICE.db` in it) or `postgresql://...` (a schema named `SERVICE`).
     DatabaseUrlError for any other.
     """
-    try:
-        parsed = make_url(url)
-    except exc.ArgumentError:
-        raise DatabaseUrlError(f"that is no database URL; {KNOWN_URLS}") from None  # it may hold a password
-    if parsed.get_backend_name() == "sqlite":
-        folder = Path(parsed.database or ".")
-        folder.mkdir(parents=True, exist_ok=True)
+    folder = sqlite_folder(url)
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUrlError(f"{folder} can't be made ({error.strerror}); name another") from None
         return SqliteDatabase(folder / f"{service}.db", inline=inline)
-    if parsed.get_backend_name() == "postgresql":
+    kind = _parsed(url).get_backend_name()
+    if kind == "postgresql":
         from backend.kit.postgresql import PostgresDatabase  # asyncpg is for those who use it
 
         return PostgresDatabase(url, service)
-    raise DatabaseUrlError(f"{parsed.get_backend_name()!r} is not known; {KNOWN_URLS}")
+    raise DatabaseUrlError(f"{kind!r} is not known; {KNOWN_URLS}")
+
+
+def sqlite_folder(url: str) -> Path | None:
+    """The folder of the files at `url`, where one process may run a service; None: any number may there.
+
+    DatabaseUrlError: no database URL.
+    """
+    parsed = _parsed(url)
+    return Path(parsed.database or ".") if parsed.get_backend_name() == "sqlite" else None
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (exc.ArgumentError, ValueError):  # ValueError: the port is no number
+        raise DatabaseUrlError(f"that is no database URL; {KNOWN_URLS}") from None  # it may hold a password

@@ -7,6 +7,13 @@ class CannotStart(Exception):
     """A process can't start as it is configured; one line that says what to do, and no secret."""
 
 
+class DatabaseUrlError(CannotStart):
+    """There is no database at that URL; the text says what to give instead, and no password."""
+
+    def __init__(self, says: str):
+        super().__init__(f"--database-url: {says}")
+
+
 class BackendError(Exception):
     """Something that a caller is told: an HTTP status, a stable code and a sentence that says what to do."""
 
@@ -101,6 +108,14 @@ class Unavailable(BackendError):
 
     status = 503
     code = "unavailable"
+
+
+class DatabaseAway(Unavailable):
+    """The database can't be used now; `says` tells the person who runs the process what to do."""
+
+    def __init__(self, says: str):
+        super().__init__("the database is busy or away; try again", retry_after_s=1)
+        self.says = says
 
 
 BY_STATUS: dict[int, type[BackendError]] = {

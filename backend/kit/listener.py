@@ -14,6 +14,8 @@ from ssl import SSLContext
 
 from aiohttp import web
 
+from backend.kit.errors import CannotStart
+
 IDLE_S = 75.0  # our own clients hang up before, and so do proxies as they come
 UNTAKEN_S = 60  # a peer that took none of its bytes for so long is gone, or wants to harm
 GRACE_S = 60.0  # for what is being answered when a process stops
@@ -36,7 +38,7 @@ async def listen(runner: web.AppRunner, sockets: Sequence[socket.socket], tls: S
 
 
 def bound(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of `host`; port 0 is any free one. OSError: it can't be had."""
+    """A socket for each address of `host`; port 0 is any free one. CannotStart: it can't be had."""
     found: list[socket.socket] = []
     try:
         for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
@@ -46,10 +48,12 @@ def bound(host: str, port: int) -> list[socket.socket]:
             if family == socket.AF_INET6:
                 own.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             own.bind(address)
-    except OSError:
+    except OSError as error:
         for own in found:
             own.close()
-        raise
+        raise CannotStart(
+            f"--port {port} can't be had on {host} ({error.strerror}); name another (0: any)"
+        ) from None
     return found
 
 

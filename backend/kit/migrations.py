@@ -14,16 +14,24 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from backend.kit.database import Database
+from backend.kit.errors import CannotStart
 
 
 async def migrate(database: Database, service: str) -> None:
     """Bring `service`'s schema to its newest revision; one transaction, nothing done when it is there.
 
     Copies that start together take turns; within a process the caller sees to it, for Alembic's sake.
+    CannotStart: a newer payg has been here.
     """
 
     def upgrade(connection: Connection) -> None:
-        if MigrationContext.configure(connection).get_current_revision() != newest(service):
+        found = MigrationContext.configure(connection).get_current_revision()
+        if found is not None and found not in (known := _revisions(service)):
+            raise CannotStart(
+                f"the database of {service} is of a newer payg (it is at {found}, this one knows up to "
+                f"{max(known)}); start that one, or restore what was backed up before it"
+            )
+        if found != newest(service):
             config = configuration(service)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -33,8 +41,12 @@ async def migrate(database: Database, service: str) -> None:
 
 def newest(service: str) -> str:
     """The revision that `service` has come to, by its files' names: a start that finds it reads no file."""
+    return max(_revisions(service))
+
+
+def _revisions(service: str) -> list[str]:
     names = (each.name for each in (files(f"backend.{service}") / "migrations").iterdir())
-    return max(name.partition("_")[0] for name in names if name[0].isdigit())
+    return [name.partition("_")[0] for name in names if name[0].isdigit()]
 
 
 def configuration(service: str) -> Config:

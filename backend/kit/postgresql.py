@@ -5,7 +5,7 @@
     read    REPEATABLE READ READ ONLY: all statements of one `work` see one snapshot
     alter   one connection of its own without a time limit, one copy at a time
 
-A server that goes away fails what runs with Unavailable; the pool connects again by itself.
+A server that goes away fails what runs with DatabaseAway; the pool connects again by itself.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 import structlog
-from sqlalchemy import Connection, bindparam, event, exc, make_url, pool, text
+from sqlalchemy import URL, Connection, bindparam, event, exc, make_url, pool, text
 from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from backend.kit.commits import Kinds, OutboxSignal, Work
-from backend.kit.errors import Unavailable
+from backend.kit.errors import DatabaseAway, DatabaseUrlError
 
 T = TypeVar("T")
 
@@ -35,6 +35,7 @@ AWAY = (  # SQLSTATE classes, and codes of classes that are mostly our own mista
     *("08", "28", "3D", "53"),  # connection, no entry, no such database, resources
     *("57", "58"),  # operator (shutdown, starting up, a statement's time-out), the server's own disk
     READ_ONLY,  # a standby, or a server whose disk is nearly full
+    *("XX001", "XX002"),  # a damaged table or index
     "55P03",  # a lock that somebody holds for longer than the server's settings let us wait
 )
 COLLISIONS = frozenset(
@@ -45,6 +46,7 @@ COLLISIONS = frozenset(
     )
 )
 TAKEN = "23505"  # a unique violation: perhaps another copy was faster, and the next try sees its row
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 OTHERS = text(
     "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
     " AND application_name = current_setting('application_name') AND pid NOT IN :own)"
@@ -60,7 +62,7 @@ class _Driver(Protocol):
 
 
 class PostgresDatabase(OutboxSignal):
-    """See the module. The schema is created if it is missing."""
+    """See the module. The schema is created if it is missing. DatabaseUrlError: `url` has a wrong option."""
 
     one_writer = False
 
@@ -165,7 +167,7 @@ class PostgresDatabase(OutboxSignal):
 
     def _connecting(self, url: str, *, command_s: float | None = COMMAND_S, **options: Any) -> AsyncEngine:
         return create_async_engine(
-            make_url(url).set(drivername="postgresql+asyncpg"),
+            _with_options(make_url(url)),
             hide_parameters=True,
             connect_args={
                 "timeout": CONNECT_S,
@@ -178,6 +180,18 @@ class PostgresDatabase(OutboxSignal):
     def _connected(self, connection: DBAPIConnection, _record: object) -> None:
         """A number is kept when its connection closes: the server may list it for a moment still."""
         self._own.add(_driver(connection).get_server_pid())
+
+
+def _with_options(url: URL) -> URL:
+    """libpq's `sslmode` is asyncpg's `ssl`; what asyncpg does not know it would only tell in a traceback."""
+    options = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
+    if unknown := options.keys() - {"host", "port", "ssl"}:
+        raise DatabaseUrlError(f"{min(unknown)!r} is no option of it; host, port and sslmode are")
+    if not str(options.get("port", 0)).isdecimal():
+        raise DatabaseUrlError("its port is no number")
+    if options.get("ssl", SSL_MODES[0]) not in SSL_MODES:
+        raise DatabaseUrlError(f"its sslmode is none; take one of {', '.join(SSL_MODES)}")
+    return url.set(drivername="postgresql+asyncpg", query=options)
 
 
 def _usable(connection: DBAPIConnection, _record: object, _proxy: object) -> None:
@@ -202,7 +216,9 @@ def _away_is_unavailable(besides: str = "") -> Generator[None]:
         structlog.get_logger().warning(
             "database.away", error=type(getattr(error, "orig", error)).__name__, sqlstate=_state(error)
         )
-        raise Unavailable("the database is busy or away; try again", retry_after_s=1) from error
+        # What the driver says quotes no parameter and no password.
+        said = str(getattr(error, "orig", None) or error) or type(error).__name__
+        raise DatabaseAway(f"--database-url: no database answers there: {said}") from error
 
 
 def _is_away(error: Exception) -> bool:

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 
 from backend.kit.commits import Kinds, OutboxSignal, Work
-from backend.kit.errors import Unavailable
+from backend.kit.errors import DatabaseAway
 
 T = TypeVar("T")
 
@@ -27,8 +27,19 @@ SQLITE_AWAY = frozenset(
     (
         *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR),
         *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY),
+        *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
     )
 )
+WRITABLE = "let this user write it and its folder, or name another --data-dir"
+DAMAGED = "restore it from a backup; what can be read of it is in: sqlite3 FILE .recover"
+ADVICE = {
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_IOERR: "see whether its disk is full or fails",
+    sqlite3.SQLITE_CANTOPEN: WRITABLE,
+    sqlite3.SQLITE_READONLY: WRITABLE,
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_NOTADB: DAMAGED,
+}
 PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -48,6 +59,7 @@ class SqliteDatabase(OutboxSignal):
 
     def __init__(self, path: Path, *, inline: bool = False):
         super().__init__()
+        self._path = path
         url = f"sqlite:///{path}"
         self._write_engine = _sqlite_engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
         self._read_engine = _sqlite_engine(url, begin="BEGIN", pool_size=READERS)
@@ -69,7 +81,7 @@ class SqliteDatabase(OutboxSignal):
         """See `Database.read`."""
 
         def run() -> T:
-            with _away_is_unavailable(), self._read_engine.connect() as connection:
+            with self._away_is_told(), self._read_engine.connect() as connection:
                 return work(connection)
 
         if self._readers is None:
@@ -93,25 +105,27 @@ class SqliteDatabase(OutboxSignal):
         self._read_engine.dispose()
 
     def _transact(self, work: Work[T]) -> tuple[T, Kinds]:
-        with _away_is_unavailable(), self._write_engine.begin() as connection:
+        with self._away_is_told(), self._write_engine.begin() as connection:
             return self.marking(connection, work)
 
+    @contextmanager
+    def _away_is_told(self) -> Generator[None]:
+        try:
+            yield
+        except exc.SQLAlchemyError as error:
+            code = _code(error)
+            if code not in SQLITE_AWAY and not isinstance(error, exc.TimeoutError):
+                raise
+            said = str(getattr(error, "orig", error))
+            structlog.get_logger().warning("database.away", file=self._path.name, said=said)
+            todo = ADVICE.get(code, "end what else uses it")
+            raise DatabaseAway(f"{self._path} can't be used ({said}); {todo}") from error
 
-@contextmanager
-def _away_is_unavailable() -> Generator[None]:
-    try:
-        yield
-    except exc.SQLAlchemyError as error:
-        if not _is_away(error):
-            raise
-        structlog.get_logger().warning("database.away", error=type(getattr(error, "orig", error)).__name__)
-        raise Unavailable("the database is busy or away; try again", retry_after_s=1) from error
 
-
-def _is_away(error: exc.SQLAlchemyError) -> bool:
-    """Whether it is the database that fails, and not what it was asked."""
+def _code(error: exc.SQLAlchemyError) -> int:
+    """SQLite's own; 0: it is none of SQLite's."""
     code: int = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
-    return code & 0xFF in SQLITE_AWAY or isinstance(error, exc.TimeoutError)  # the upper bits say more
+    return code & 0xFF  # the upper bits say more
 
 
 def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> Engine:

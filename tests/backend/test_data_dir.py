@@ -16,6 +16,15 @@ def test_a_second_process_on_the_same_folder_is_told(tmp_path: Path) -> None:
     assert DataDir(tmp_path, ("mega",), SeededEntropy(3)).path == first.path
 
 
+def test_a_second_process_on_the_same_sqlite_files_is_told_wherever_its_secrets_are(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    DataDir(tmp_path / "a", ("moto",), SeededEntropy(1), database=files)
+    for other in (tmp_path / "b", files):
+        with pytest.raises(DataDirError, match=r"files is in use.*runs moto"):
+            DataDir(other, ("moto",), SeededEntropy(2), database=files)
+    DataDir(tmp_path / "c", ("moto",), SeededEntropy(3), database=tmp_path / "c" / ".." / "c")
+
+
 def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     made = DataDir(folder, ("a",), SeededEntropy(1)).secret("key")
@@ -33,11 +42,30 @@ def test_two_processes_that_start_together_agree(tmp_path: Path) -> None:
     assert first.secret("key") == second.secret("key")
 
 
-def test_a_damaged_secrets_file_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / SECRETS).write_text("{")
-    with pytest.raises(DataDirError, match="damaged"):
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b'{"master_key": 5}', b"\xff\xfe{}", b"[" * 100_000]
+)
+def test_a_damaged_secrets_file_is_not_overwritten(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / SECRETS).write_bytes(content)
+    with pytest.raises(DataDirError, match="damaged; restore it"):
         DataDir(tmp_path, ("a",), SeededEntropy(1))
-    assert (tmp_path / SECRETS).read_text() == "{"
+    assert (tmp_path / SECRETS).read_bytes() == content
+
+
+@pytest.mark.parametrize("name", [SECRETS, ".a.lock"])
+def test_what_cannot_be_used_is_told_by_its_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(DataDirError, match=rf"{name} can't be used \(Is a directory\); let this user"):
+        DataDir(tmp_path, ("a",), SeededEntropy(1))
+
+
+def test_a_secret_that_cannot_be_written_is_told_and_the_others_stay(tmp_path: Path) -> None:
+    folder = DataDir(tmp_path, ("a",), SeededEntropy(1))
+    first = folder.secret("first")
+    (tmp_path / f".{SECRETS}.new").mkdir()  # in the place of the file that becomes it
+    with pytest.raises(DataDirError, match=f"{SECRETS} can't be used"):
+        folder.secret("second")
+    assert DataDir(tmp_path, ("b",), SeededEntropy(2)).secret("first") == first
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

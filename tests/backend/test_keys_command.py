@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.backend.served import payg, serving
 
@@ -115,6 +116,21 @@ async def test_a_partner_s_key_comes_changes_and_goes(tmp_path: Path) -> None:
             while await status(second) != 401:
                 await asyncio.sleep(0.05)
         assert await status(first) == 401
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"moto": 1}', '{"moto": {}}'])
+async def test_a_key_rotates_though_the_credentials_of_payg_up_are_damaged(
+    tmp_path: Path, damage: str
+) -> None:
+    data_dir = tmp_path / "data"
+    place = ["--data-dir", str(data_dir)]
+    async with serving("moto", data_dir):
+        pass
+    (data_dir / "credentials.json").write_text(damage)
+    code, output, errors = await payg("keys", "rotate", "moto", "--client", "solarium", *place)
+    assert (code, "Traceback" in errors) == (0, False), errors
+    assert "call with the new key from now on" in output
+    assert len([row for row in await listed(place, "moto") if "expires=never" in row]) == 1
 
 
 async def test_what_cannot_be_done_is_one_line(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from sqlalchemy import Column, Connection, MetaData, Table, Text, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from backend.kit.commits import OutboxSignal
-from backend.kit.database import Database, DatabaseUrlError, open_database
-from backend.kit.errors import Unavailable
+from backend.kit.database import Database, open_database
+from backend.kit.errors import DatabaseAway, DatabaseUrlError, Unavailable
 
 metadata = MetaData()
 words = Table("words", metadata, Column("word", Text, primary_key=True))
@@ -149,3 +149,46 @@ async def test_inline_uses_the_callers_thread_and_threads_another(tmp_path: Path
 def test_a_url_that_is_no_database_is_told_without_repeating_it(url: str) -> None:
     with pytest.raises(DatabaseUrlError, match="use sqlite:///FOLDER or postgresql://"):
         open_database(url, "kit")
+
+
+@pytest.mark.parametrize(
+    "options", ["foo=bar", "sslmode=hunter2", "ssl=maybe", "port=x", "host=a&host=b&port=1,y"]
+)
+def test_an_option_of_a_url_that_cannot_be_is_one_line(options: str) -> None:
+    with pytest.raises(DatabaseUrlError) as told:
+        open_database(f"postgresql://payg:hunter2@127.0.0.1:1/payg?{options}", "kit")
+    assert "hunter2" not in str(told.value)
+
+
+@pytest.mark.parametrize("damage", ["header", "page", "cut"])
+async def test_a_damaged_file_is_told_with_what_to_do_and_left_as_it_is(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "kit.db"
+    whole = sqlite3.connect(file)
+    whole.execute("PRAGMA journal_mode=WAL")
+    whole.execute("CREATE TABLE words (word TEXT PRIMARY KEY) WITHOUT ROWID")
+    whole.executemany("INSERT INTO words VALUES (?)", [(f"{n:0100}",) for n in range(2000)])
+    whole.commit()
+    whole.close()
+    content = file.read_bytes()
+    noise = b"\xff" * 4096
+    damaged = {
+        "header": noise + content[4096:],
+        "page": content[:4096] + noise * 4 + content[5 * 4096 :],
+        "cut": content[: len(content) // 2],
+    }[damage]
+    file.write_bytes(damaged)
+    database = open_database(f"sqlite:///{tmp_path}", "kit")
+    for run in (database.read, database.write):
+        with pytest.raises(DatabaseAway) as told:
+            await run(lambda c: c.execute(text("SELECT count(*), max(word) FROM words")).one())
+        assert told.value.says.startswith(f"{file} can't be used (")
+        assert "restore it from a backup" in told.value.says
+        assert told.value.status == 503
+    await database.close()
+    assert file.read_bytes() == damaged
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatabaseUrlError, match=r"can't be made \(Not a directory\)"):
+        open_database(f"sqlite:///{tmp_path}/file/data", "kit")

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from backend.kit import listener
 from backend.kit import web as kit_web
-from backend.kit.errors import BackendError
+from backend.kit.errors import BackendError, CannotStart
 from backend.kit.web import application, body_of, json_response
 
 LOOPBACK = "127.0.0.1"
@@ -99,7 +99,7 @@ async def test_a_process_takes_as_many_connections_as_the_system_lets_it() -> No
 
 async def test_a_taken_port_is_an_error_and_leaves_nothing_open() -> None:
     async with listening() as port:
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(CannotStart, match=rf"--port {port} can't be had .* in use.*name another"):
             listener.bound(LOOPBACK, port)
     again = listener.bound(LOOPBACK, port)
     assert [each.getsockname()[1] for each in again] == [port]

@@ -6,9 +6,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, inspect
+from sqlalchemy import Connection, MetaData, inspect, text
 
 from backend.kit.database import open_database
+from backend.kit.errors import CannotStart
 from backend.kit.migrations import configuration, migrate, newest
 from backend.kit.vault import Vault
 from simulator.clock import SeededEntropy
@@ -44,4 +45,15 @@ async def test_the_migrations_make_the_declared_tables(service: str, empty_datab
     assert await database.read(_changes(metadata)) == []
     names = await database.read(lambda connection: set(inspect(connection).get_table_names()))
     assert set(metadata.tables) < names
+    await database.close()
+
+
+async def test_a_database_of_a_newer_payg_is_told_and_stays(empty_database_url: str) -> None:
+    database = open_database(empty_database_url, "hub")
+    await migrate(database, "hub")
+    await database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    with pytest.raises(CannotStart, match=f"of a newer payg .*at 9999.*up to {newest('hub')}"):
+        await migrate(database, "hub")
+    found = await database.read(lambda c: c.execute(text("SELECT version_num FROM alembic_version")).scalar())
+    assert found == "9999"
     await database.close()

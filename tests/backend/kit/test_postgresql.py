@@ -127,7 +127,9 @@ async def test_a_write_that_always_collides_is_unavailable(copies: tuple[Databas
 
 @only_postgresql
 @pytest.mark.parametrize(
-    "code", ["53100", "55P03", "57014", "58030"], ids=["disk full", "locked", "time-out", "disk fails"]
+    "code",
+    ["53100", "55P03", "57014", "58030", "XX001"],
+    ids=["disk full", "locked", "time-out", "disk fails", "damaged"],
 )
 async def test_what_the_server_cannot_do_now_is_unavailable(
     copies: tuple[Database, Database], code: str
