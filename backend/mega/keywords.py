@@ -102,6 +102,7 @@ def which(accounts: Sequence[CustomerAccount], wish: Pay) -> CustomerAccount | s
 
 
 def major(amount_subunit: int) -> str:
-    """Subunits as people write them: "5,000", and cents only where there are any."""
-    whole, cents = divmod(amount_subunit, 100)
-    return f"{whole:,}.{cents:02}" if cents else f"{whole:,}"
+    """Subunits as people write them: "5,000", "-0.50", and cents only where there are any."""
+    whole, cents = divmod(abs(amount_subunit), 100)
+    sign = "-" if amount_subunit < 0 else ""  # a debt, after a reversal
+    return f"{sign}{whole:,}.{cents:02}" if cents else f"{sign}{whole:,}"

@@ -49,9 +49,10 @@ def sms(text: str, language: str, *, amount: int) -> str:
 
 
 def money(market: str, amount_subunit: int) -> str:
-    """An amount in the market's own words: "UGX 500", "KSh 12.50"."""
-    whole, cents = divmod(min(amount_subunit, MAX_SUBUNITS), 100)
-    return f"{MARKETS[market].money} {whole}" + (f".{cents:02d}" if cents else "")
+    """An amount in the market's own words: "UGX 500", "KSh 12.50", "KSh -0.50"."""
+    whole, cents = divmod(min(abs(amount_subunit), MAX_SUBUNITS), 100)
+    sign = "-" if amount_subunit < 0 else ""  # a debt, after a reversal
+    return f"{MARKETS[market].money} {sign}{whole}" + (f".{cents:02d}" if cents else "")
 
 
 def gsm7(text: str) -> str:

@@ -119,6 +119,13 @@ async def test_checklist_96_bal_answers_days_and_balance(desk):
     assert await desk.write("bal", rows=2) == ["Account 254543: 3 days left, balance UGX 1,200."]
 
 
+async def test_a_debt_is_told_as_it_is(desk):
+    """A reversal may leave a balance below nothing."""
+    for balance_subunit, told in ((-50, "-0.50"), (-1_234_50, "-1,234.50"), (-200, "-2")):
+        desk.solarium.owned[UGANDA, "UG"] = [Account(balance_subunit=balance_subunit)]
+        assert (await desk.write("BAL", rows=2))[-1].endswith(f"balance UGX {told}.")
+
+
 async def test_checklist_96_token_repeats_the_last_tokens_digits(desk):
     assert await desk.write(" Token. ", rows=2) == [
         "Account 254543, type this on the keypad: *00 427 443 49#"

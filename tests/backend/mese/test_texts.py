@@ -30,7 +30,7 @@ SPOKEN = [(market, language) for market in MARKETS.values() for language in mark
 def longest(market: str) -> dict[str, str]:
     return {
         "reference": "R" * 40,
-        "money": money(market, MAX_SUBUNITS - 1),
+        "money": money(market, 1 - MAX_SUBUNITS),
         "days": str(MAX_DAYS),
         "tokens": "8" * MAX_KEYS,
     }
@@ -104,3 +104,4 @@ def test_money_is_called_as_the_market_calls_it() -> None:
     assert money("UG", 500_00) == "UGX 500"
     assert money("KE", 12_50) == "KSh 12.50"
     assert money("CI", 7) == "FCFA 0.07"
+    assert [money("KE", each) for each in (-50, -1_50, -200)] == ["KSh -0.50", "KSh -1.50", "KSh -2"]
