@@ -3,7 +3,8 @@
     device   registering -> in_stock -> paired -> in_stock (return) or faulty (swap)
                          -> refused: Moto does not take it; it may be sent in again
     pair     money that waited on the account for a device buys days for it (purchases.py)
-    swap     the days that are left on the old device are ordered anew for the new one
+    swap     the days that are left on the old device are ordered anew for the new one; of the old one's
+             orders nothing more is sent
 
 operator_routes.py has the HTTP, registration.py tells Moto, corrections.py moves money.
 """
@@ -48,6 +49,7 @@ from backend.solarium.operator_schemas import (
     PlanList,
     PlanRequest,
 )
+from backend.solarium.orders import withdraw
 from backend.solarium.purchases import spend
 from backend.solarium.store import Store
 
@@ -241,6 +243,7 @@ class Operations:
             account = self._locked(connection, account_id, by)
             left_ms = paid_until_ms(connection, self._store.tables, account_id) - now_ms
             self._release(connection, account, to=FAULTY, ended_by="swap")
+            withdraw(connection, self._store, account_id, account.device)
             self._take(connection, account, serial)
             if left_ms > 0:
                 payment_id = self._operations.last_payment(connection, account_id, account.device)

@@ -138,6 +138,13 @@ class Orders:
         return self._vault.open(cast(bytes, order.sealed_digits), order.id).decode()
 
 
+def withdraw(connection: Connection, store: Store, account_id: int, device: str) -> None:
+    """What is still on its way to a device that was swapped stays: its days have moved to another."""
+    orders = store.order_ids(connection, account_id, device)
+    for kind in (ORDER_TOKEN, SEND_COMMAND, SEND_SMS):
+        store.outbox.cancel(connection, kind, orders)
+
+
 def typed_keys(digits: str, order: Order) -> str:
     """The token of an order as it is typed on the keypad of its device (checklist 85)."""
     if order.token_family in TYPED_AS_THEY_ARE:

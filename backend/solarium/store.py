@@ -186,6 +186,12 @@ class Store:
         found = {row[0]: Order(*row) for row in connection.execute(statement)}
         return [found.get(order_id) for order_id in order_ids]
 
+    def order_ids(self, connection: Connection, account_id: int, device: str) -> list[str]:
+        """The orders of an account for a device."""
+        orders = self.tables.token_orders
+        statement = select(orders.c.id).where(orders.c.account_id == account_id, orders.c.device == device)
+        return list(connection.execute(statement).scalars())
+
     def issue(self, connection: Connection, tokens: Sequence[Issued]) -> list[str]:
         """Store the tokens of orders that have none; the ids of these."""
         orders = self.tables.token_orders

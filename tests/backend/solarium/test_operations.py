@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
+from sqlalchemy import func, select
 
-from backend.kit.errors import BadRequest, Unavailable
+from backend.kit.errors import BadRequest, NotFound, Unavailable
+from backend.solarium.confirmations import ORDER_TOKEN
 from backend.solarium.customers_store import DAY_MS
+from backend.solarium.orders import SEND_COMMAND, SEND_SMS
 from backend.solarium.service import Solarium
 from simulator.clock import ManualClock
 from tests.backend.solarium.fakes import API_KEY, PRICE, FakePartners, payment
@@ -216,6 +219,36 @@ async def test_a_swap_moves_the_days_that_are_left(
     assert (await call(http, "POST", f"/v1/accounts/{account_id}/swap", {"serial": "D1"}))[0] == 409
     assert (await device(http, "D2"))["state"] == "paired"  # what failed has changed nothing
     assert (await service.audit()).sound
+
+
+async def test_a_swap_ends_what_was_still_on_its_way_to_the_old_device(
+    http: TestClient, account_id: int, partners: FakePartners, service: Solarium, clock: ManualClock
+) -> None:
+    """Its days move. Its token would be typed on the new device, and cost the customer a guess."""
+    await stocked(http, partners, "D1", "D2")
+    await call(http, "POST", f"/v1/accounts/{account_id}/pair", {"serial": "D1"})
+    partners.failing["send"] = [Unavailable("mega is away")]
+    assert await service.confirm(**payment("T1", reference="777001", amount_subunit=2 * PRICE))
+    await partners.until(1, "send")  # the token is made, its short message waits
+    partners.failing["order"] = [NotFound("reported stolen")]
+    assert await service.confirm(**payment("T2", reference="777001", amount_subunit=3 * PRICE))
+    await partners.until(2, "order")  # no token is made
+    assert (await call(http, "POST", f"/v1/accounts/{account_id}/swap", {"serial": "D2"}))[0] == 200
+    await partners.until(2, "send")
+    clock.advance(600)
+    service._dispatcher._wake.set()
+    await delivered(service)
+    assert list(partners.orders.values()) == [("D1", "unlock_relative", 2), ("D2", "unlock_relative", 5)]
+    assert [each["text"][-15:] for each in partners.messages.values()] == ["*00 427 443 50#"]
+
+
+async def delivered(service: Solarium) -> None:
+    """Wait until nothing is left of what orders need."""
+    table = service._store.outbox.table
+    wanted = select(func.count()).where(table.c.kind.in_((ORDER_TOKEN, SEND_COMMAND, SEND_SMS)))
+    async with asyncio.timeout(10):
+        while await service._database.read(lambda connection: connection.execute(wanted).scalar_one()):
+            await asyncio.sleep(0.005)
 
 
 async def test_a_returned_device_can_be_paired_again(
