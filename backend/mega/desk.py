@@ -3,7 +3,9 @@
     receive   kept, with the row that answers it; the same message of a provider again changes nothing
     answer    outbox: asks for the customer's accounts in the market of his number, and answers by SMS
     pay       a payment is asked for with a key of its message: a handler that runs again asks for no second
-    follow    outbox: a payment that fails in the end is told; one that succeeds is told by its token
+    follow    outbox: a payment that fails in the end is told; one that succeeds is told by its token. Where
+              momo stays away it is looked for by its key first: who may have been asked for his PIN must not
+              be told to pay again
 
 Answered are keywords, and anything else only if the number has an account: an auto-reply of a stranger starts
 no conversation. MAX_HOURLY bounds what one number can make us send.
@@ -32,6 +34,7 @@ ANSWER, FOLLOW = "answer", "follow"
 ANSWER_TRIES = 6  # about 15 s of a partner that is away; then the customer is told so
 ANSWER_POLICY = Policy(attempts=60)
 FOLLOW_AGAIN_S = 10.0  # between two looks at a payment that is not settled; later a quarter of its age
+LOST_S = 20.0  # twice what a request to momo may take: it has arrived by then, or never will
 FOLLOW_MAX_S = 600.0  # a payment whose provider is silent waits for days
 MAX_HOURLY = 20  # messages of one number in an hour that are answered
 HOUR_MS = 3_600_000
@@ -118,6 +121,9 @@ class Desk:
         except Unavailable as error:
             if leased.attempt < ANSWER_TRIES or isinstance(error, TimedOut):  # it may have been paid
                 return Retry(f"{error.code}: {error.detail}", after_s=error.retry_after_s)
+            if isinstance(wish_of(row.text), Pay):  # an earlier try may have been taken
+                self._log.warning("inbound.payment_unknown", inbound_id=row.id, error=error.detail)
+                return Done(lambda c: self._look_for(c, row))
             await self._reply(row, keywords.UNAVAILABLE)
             return Dead(f"{error.code}: {error.detail}")
 
@@ -173,7 +179,7 @@ class Desk:
                 business_account=route.business_account,
                 provider_key=route.provider_key,
                 msisdn=row.sender,
-                idempotency_key=f"sms:{row.id}",
+                idempotency_key=_payment_key(row),
             )
         except Unavailable:
             raise
@@ -192,17 +198,33 @@ class Desk:
         row = await self._database.read(lambda c: self._store.inbound(c, leased.key))
         if row is None or self.partners is None:
             return Dead("nobody answers customers here")
-        payment_id = cast(str, leased.payload["payment_id"])
-        payment = await self.partners.payments.wait(payment_id, wait_s=0)
-        if payment.status == "confirmed":
+        payment_id = cast("str | None", leased.payload["payment_id"])
+        if payment_id is None:
+            payment = await self.partners.payments.find(_payment_key(row))
+        else:
+            payment = await self.partners.payments.wait(payment_id, wait_s=0)
+        status = "failed" if payment is None else payment.status
+        if status == "confirmed":
             return Done()
-        if payment.status != "failed":
+        if status != "failed":
             age_s = (self._clock.now_ms() - leased.created_at_ms) / 1000
             after_s = min(max(FOLLOW_AGAIN_S, age_s / 4), FOLLOW_MAX_S)
             return Retry("not settled", after_s=after_s, free=True)
-        await self._reply(row, keywords.FAILED.format(**leased.payload), kind=FOLLOW)
+        text = keywords.UNAVAILABLE if payment_id is None else keywords.FAILED.format(**leased.payload)
+        await self._reply(row, text, kind=FOLLOW)
         return Done()
+
+    def _look_for(self, connection: Connection, row: InboundRow) -> None:
+        """Follow a payment of which nobody knows whether it was taken in hand."""
+        now_ms = self._clock.now_ms()
+        follow = Outgoing(FOLLOW, row.id, {"payment_id": None}, due_at_ms=now_ms + int(LOST_S * 1000))
+        self._store.outbox.put(connection, [follow], now_ms)
 
     async def _reply(self, row: InboundRow, text: str, *, kind: str = ANSWER) -> None:
         reference = f"{kind}:{row.id}"
         await self._send(to=row.sender, text=text[:MAX_TEXT], market=row.market, reference=reference)
+
+
+def _payment_key(row: InboundRow) -> str:
+    """One payment for one message."""
+    return f"sms:{row.id}"

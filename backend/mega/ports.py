@@ -151,3 +151,7 @@ class Payments(Protocol):
     async def wait(self, payment_id: str, *, wait_s: float) -> Payment:
         """The payment, as soon as it is settled, or after `wait_s` seconds."""
         ...
+
+    async def find(self, idempotency_key: str) -> Payment | None:
+        """The payment that was started with this key; None: there is none."""
+        ...

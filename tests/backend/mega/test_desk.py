@@ -1,5 +1,6 @@
 """Customers who write: BAL, TOKEN, PAY <amount> (checklist 96)."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,10 +11,10 @@ from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import TimedOut
 from backend.kit.outbox import Leased
 from backend.mega import keywords
-from backend.mega.desk import ANSWER_TRIES, FOLLOW_AGAIN_S, MAX_HOURLY, Partners
+from backend.mega.desk import ANSWER_TRIES, FOLLOW_AGAIN_S, LOST_S, MAX_HOURLY, Partners
 from backend.mega.keywords import Balance, LastToken, Pay, wish_of
 from backend.mega.ports import Received
-from tests.backend.mega.rig import ProviderFake, TraceableFake, later, settled
+from tests.backend.mega.rig import ProviderFake, TraceableFake, at_rest, later, settled
 
 UGANDA, KENYA = "256772123456", "254722123456"
 
@@ -62,6 +63,13 @@ class SolariumFake:
 
 
 @dataclass
+class Stored:
+    """A fate: the payment is there, and its answer is lost."""
+
+    error: Exception
+
+
+@dataclass
 class MomoFake:
     """Each idempotency key pays once; `fates` are dealt first, `status` is what a payment has become."""
 
@@ -69,6 +77,7 @@ class MomoFake:
     paid: dict = field(default_factory=dict)
     route: Route | None = field(default_factory=Route)
     status: str = "pending"
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def resolve(self, *, reference, market, msisdn):
         assert msisdn
@@ -76,7 +85,9 @@ class MomoFake:
 
     async def pay(self, *, idempotency_key, **payment):
         fate = self.fates.pop(0) if self.fates else None
-        if isinstance(fate, Exception) and not isinstance(fate, TimedOut):
+        stored = isinstance(fate, Stored)
+        fate = fate.error if isinstance(fate, Stored) else fate
+        if isinstance(fate, Exception) and not (stored or isinstance(fate, TimedOut)):
             raise fate
         self.paid.setdefault(idempotency_key, payment)
         if fate is not None:
@@ -85,6 +96,10 @@ class MomoFake:
 
     async def wait(self, payment_id, *, wait_s):
         return Payment(payment_id, self.status)
+
+    async def find(self, idempotency_key):
+        self.looked.set()
+        return Payment("p1", self.status) if idempotency_key in self.paid else None
 
 
 @dataclass
@@ -186,6 +201,33 @@ async def test_after_a_time_out_the_same_payment_is_asked_for_again(desk):
     await settled(desk.mega, ANSWER_TRIES + 3)
     assert len(desk.momo.paid) == 1
     assert desk.provider.sent[0][1].startswith("Confirm UGX 5,000")
+
+
+@pytest.mark.parametrize("first", [TimedOut("no answer"), Unavailable("the answer to its commit was lost")])
+@pytest.mark.parametrize(("became", "told"), [("confirmed", []), ("failed", [keywords.UNAVAILABLE])])
+async def test_who_may_have_been_asked_for_his_pin_is_not_told_to_pay_again(desk, first, became, told):
+    desk.momo.fates = [Stored(first), *[Unavailable("momo is away")] * ANSWER_TRIES]
+    await desk.write("PAY 5000")
+    for times in range(2, ANSWER_TRIES + 1):
+        await later(desk.mega, desk.clock, 60, times)
+    assert desk.provider.sent == []
+    await later(desk.mega, desk.clock, LOST_S, ANSWER_TRIES)
+    await asyncio.wait_for(desk.momo.looked.wait(), 10)  # it is pending: he is told nothing yet
+    await at_rest(desk.mega._dispatcher)
+    assert desk.provider.sent == []
+    desk.momo.status = became
+    await later(desk.mega, desk.clock, FOLLOW_AGAIN_S, ANSWER_TRIES + 1 + len(told))
+    assert [text for _, text, _ in desk.provider.sent] == told
+
+
+async def test_a_payment_that_was_never_taken_in_hand_is_told_in_the_end(desk):
+    desk.momo.fates = [Unavailable("momo is away")] * ANSWER_TRIES
+    await desk.write("PAY 5000")
+    for times in range(2, ANSWER_TRIES + 1):
+        await later(desk.mega, desk.clock, 60, times)
+    await later(desk.mega, desk.clock, LOST_S, ANSWER_TRIES + 2)
+    assert [text for _, text, _ in desk.provider.sent] == [keywords.UNAVAILABLE]
+    assert desk.momo.paid == {}
 
 
 async def test_a_partner_that_stays_away_is_told_in_the_end(desk):
