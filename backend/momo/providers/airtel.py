@@ -60,15 +60,15 @@ class _Token(msgspec.Struct):
 
 
 class _Said(msgspec.Struct):
-    response_code: str = ""
-    result_code: str = ""
-    message: str = ""
+    response_code: str | None = None
+    result_code: str | None = None
+    message: str | None = None
     success: bool | None = None
 
 
 class _Transaction(msgspec.Struct):
-    status: str = ""
-    message: str = ""
+    status: str | None = None
+    message: str | None = None
     airtel_money_id: str | int | None = None
 
 
@@ -268,7 +268,7 @@ def _requested(answer: HttpAnswer) -> ProviderStatus:
     if answer.status == 200 and said.success:
         return Standing.PENDING
     code = said.result_code or said.response_code or f"HTTP_{answer.status}"
-    return Failed(f"{code} {said.message}".strip())
+    return Failed(f"{code} {said.message or ''}".strip())
 
 
 def _decoded(answer: HttpAnswer, what: str) -> _Answer:
@@ -279,12 +279,12 @@ def _decoded(answer: HttpAnswer, what: str) -> _Answer:
 
 
 def _codes(answer: HttpAnswer) -> frozenset[str]:
-    """Both codes of an answer: either may be the telling one."""
+    """The codes of an answer, one or two: either may be the telling one."""
     try:
         said = msgspec.json.decode(answer.body, type=_Answer).status
     except UNREADABLE:
         return frozenset()
-    return frozenset((said.response_code, said.result_code))
+    return frozenset(code for code in (said.response_code, said.result_code) if code)
 
 
 def _unavailable(answer: HttpAnswer, what: str) -> Unavailable:

@@ -70,8 +70,8 @@ class _Token(msgspec.Struct):
 
 class _Pushed(msgspec.Struct):
     ResponseCode: str | int
-    ResponseDescription: str = ""
-    CheckoutRequestID: str = ""
+    ResponseDescription: str | None = None
+    CheckoutRequestID: str | None = None
 
 
 class _Item(msgspec.Struct):
@@ -85,8 +85,8 @@ class _Metadata(msgspec.Struct):
 
 class _Result(msgspec.Struct):
     ResultCode: str | int
-    ResultDesc: str = ""
-    CheckoutRequestID: str = ""
+    ResultDesc: str | None = None
+    CheckoutRequestID: str | None = None
     CallbackMetadata: _Metadata | None = None
 
 
@@ -100,10 +100,10 @@ class _Callback(msgspec.Struct):
 
 class _Paid(msgspec.Struct, rename="camel"):
     transaction_id: str
-    msisdn: str | int = ""
-    billreference: str | int = ""
-    amount: str | int | float = ""
-    trx_date: str = ""
+    msisdn: str | int | None = None
+    billreference: str | int | None = None  # a till payment has none
+    amount: str | int | float | None = None
+    trx_date: str | None = None
 
 
 class _Pulled(msgspec.Struct):
@@ -175,7 +175,7 @@ class DarajaProvider:
         if code in STILL:
             return Standing.PENDING
         if code != "0":
-            return Failed(f"{code} {seen.ResultDesc}".strip())
+            return Failed(f"{code} {seen.ResultDesc or ''}".strip())
         for result in results:
             if result.CheckoutRequestID == handle and str(result.ResultCode) == "0":
                 return _succeeded(result)
@@ -237,7 +237,7 @@ class DarajaProvider:
             provider_tx=paid.transaction_id,
             amount_subunit=amount_subunit,
             currency=CURRENCY,
-            reference=str(paid.billreference),
+            reference=str(paid.billreference or ""),
             business_account=self._config.short_code,
             sender=sender_of(paid.msisdn, "254"),
             paid_at_ms=_paid_at_ms(paid.trx_date),
@@ -311,7 +311,7 @@ def _succeeded(result: _Result) -> Succeeded:
 
 def _fits(paid: _Paid, debit: Debit) -> bool:
     return (
-        str(paid.billreference) == debit.reference
+        str(paid.billreference or "") == debit.reference
         and subunits(paid.amount) == debit.amount_subunit
         and _same_number(str(paid.msisdn), debit.msisdn)
     )
@@ -327,10 +327,10 @@ def _eat(at_ms: int, form: str) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(EAT).strftime(form)
 
 
-def _paid_at_ms(text: str) -> int | None:
+def _paid_at_ms(text: str | None) -> int | None:
     """East Africa's time, whatever zone it is written with ("2020-08-05T10:13:00Z"); None: it is none."""
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text or "")
     except ValueError:
         return None
     return int(moment.replace(tzinfo=EAT).timestamp() * 1000)

@@ -37,7 +37,7 @@ class _Notice(msgspec.Struct):
     TransAmount: str | int | float
     BusinessShortCode: str | int
     BillRefNumber: str | int | None = ""
-    MSISDN: str | int = ""
+    MSISDN: str | int | None = None
 
 
 class DarajaC2b:

@@ -54,16 +54,16 @@ class _Token(msgspec.Struct, rename="camel"):
 class _Said(msgspec.Struct):
     status: bool = False
     code: int | str = 0
-    message: str = ""
+    message: str | None = None
 
 
 class _Callback(msgspec.Struct, rename="camel"):
     code: int | str
     transaction_reference: str
-    message: str = ""
+    message: str | None = None
     telco_reference: str | None = None
     debited_amount: float | int | str | None = None
-    currency: str = CURRENCY
+    currency: str | None = None
 
 
 class EquityProvider:
@@ -116,7 +116,7 @@ class EquityProvider:
             raise _unavailable(answer, "push")
         if answer.status == 200 and said.status:
             return Taken(ref)
-        return Failed(f"{said.code} {said.message}".strip())
+        return Failed(f"{said.code} {said.message or ''}".strip())
 
     async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus:
         """See Provider. What was heard, a success before a failure: nobody can be asked."""
@@ -129,7 +129,7 @@ class EquityProvider:
                 return _succeeded(callback, debit)
         for callback in called:
             if str(callback.code) in map(str, FAILED):
-                return Failed(f"{callback.code} {callback.message}".strip())
+                return Failed(f"{callback.code} {callback.message or ''}".strip())
         return Standing.PENDING
 
     async def _call(self, stored_url: str, body: Mapping[str, object], signature: str) -> HttpAnswer:
@@ -200,7 +200,8 @@ def _succeeded(callback: _Callback, debit: Debit) -> Succeeded:
     amount = subunits(callback.debited_amount)
     if amount is None:
         raise Unavailable("equity callback: a success without an amount")
-    return Succeeded(callback.telco_reference or ref_of(debit.provider_ref), amount, callback.currency)
+    transaction = callback.telco_reference or ref_of(debit.provider_ref)
+    return Succeeded(transaction, amount, callback.currency or CURRENCY)
 
 
 def _called(body: bytes) -> _Callback | None:

@@ -31,7 +31,7 @@ class EquityIpnConfig:
 
 
 class _Customer(msgspec.Struct, rename="camel"):
-    mobile_number: str | int = ""
+    mobile_number: str | int | None = None  # a card has none
 
 
 class _Transaction(msgspec.Struct, rename="camel"):
@@ -39,12 +39,12 @@ class _Transaction(msgspec.Struct, rename="camel"):
     amount: float | int | str
     status: str
     currency: str = "KES"
-    bill_number: str | int = ""
+    bill_number: str | int | None = None
 
 
 class _Ipn(msgspec.Struct):
     transaction: _Transaction
-    customer: _Customer = msgspec.field(default_factory=_Customer)
+    customer: _Customer | None = None
 
 
 class EquityIpn:
@@ -74,6 +74,7 @@ class EquityIpn:
         amount_subunit, reference = subunits(transaction.amount), _clean(transaction.reference)
         if amount_subunit is None or not reference or not re.fullmatch("[A-Z]{3}", transaction.currency):
             raise BadRequest("equity ipn: no amount, no currency or no reference")
+        customer = ipn.customer or _Customer()
         return Incoming(
             provider_tx=reference,
             provider_key=self._config.provider_key,
@@ -81,7 +82,7 @@ class EquityIpn:
             business_account=self._config.business_account,
             amount_subunit=amount_subunit,
             currency=transaction.currency,
-            sender=sender_of(ipn.customer.mobile_number, "254"),  # a card has none
+            sender=sender_of(customer.mobile_number, "254"),
         )
 
     def verdict(self, status: str) -> Mapping[str, object]:
@@ -89,5 +90,5 @@ class EquityIpn:
         return {"status": status}
 
 
-def _clean(value: str | int) -> str:
-    return str(value).replace("\x00", "").strip()[:200]
+def _clean(value: str | int | None) -> str:
+    return "" if value is None else str(value).replace("\x00", "").strip()[:200]

@@ -59,12 +59,12 @@ class _Said(msgspec.Struct, rename="camel"):
 class _Callback(msgspec.Struct):
     utilityref: str
     transactionstatus: str
-    operator: str = ""
-    signature: str = ""
-    externalreference: str = ""
-    reference: str = ""
-    message: str = ""
-    amount: str | int | float = ""
+    operator: str | None = None
+    signature: str | None = None
+    externalreference: str | None = None
+    reference: str | None = None
+    message: str | None = None
+    amount: str | int | float | None = None
 
 
 class HalopesaProvider:
@@ -132,12 +132,12 @@ class HalopesaProvider:
 
     async def _is_genuine(self, callback: _Callback, stored_url: str) -> bool:
         text = (
-            f"{callback.utilityref}{callback.externalreference}"
-            f"{callback.transactionstatus}{callback.operator}"
+            f"{callback.utilityref}{callback.externalreference or ''}"
+            f"{callback.transactionstatus}{callback.operator or ''}"
         )
         for fresh in (False, True):
             key = await self._key(stored_url, fresh=fresh)
-            if rsa.verifies(rsa.load_public(key), text, callback.signature):
+            if rsa.verifies(rsa.load_public(key), text, callback.signature or ""):
                 return True
         return False
 

@@ -45,14 +45,13 @@ class MtnConfig:
 
 
 class _Reason(msgspec.Struct):
-    code: str = ""
-    message: str = ""
+    code: str | None = None
 
 
 class _Status(msgspec.Struct, rename="camel"):
     status: str
-    amount: str | int | float = ""
-    currency: str = ""
+    amount: str | int | float | None = None
+    currency: str | None = None
     financial_transaction_id: str | int | None = None
     reason: str | _Reason | None = None
 
@@ -183,7 +182,7 @@ def _standing(seen: _Status) -> ProviderStatus:
         raise Unavailable("mtn status: a success without an amount") from error
     if not seen.financial_transaction_id:
         raise Unavailable("mtn status: a success without a financialTransactionId")
-    return Succeeded(str(seen.financial_transaction_id), amount_subunit, seen.currency)
+    return Succeeded(str(seen.financial_transaction_id), amount_subunit, seen.currency or "")
 
 
 def _code(answer: HttpAnswer) -> str:

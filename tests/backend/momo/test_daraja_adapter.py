@@ -143,6 +143,7 @@ MINE = ("RECEIPT001", 254708374149, "500.00")
     [
         (PUSHED, [], [error(500, "500.001.1001", "The transaction is being processed")], Standing.PENDING),
         (PUSHED, [], [query("4999", "still")], Standing.PENDING),
+        (PUSHED, [], [query("1037", None)], Failed("1037")),
         (PUSHED, [], [query("1032", "Request cancelled by user")], Failed("1032 Request cancelled by user")),
         (PUSHED, [], [query("SFC_IC0003", "No operator")], Failed("SFC_IC0003 No operator")),
         (PUSHED, [PAID], [query("0")], Succeeded("NLJ7RT61SV", 500_00, "KES")),
@@ -160,7 +161,7 @@ MINE = ("RECEIPT001", 254708374149, "500.00")
         (
             PUSHED,
             [],
-            [query("0"), pulled(MINE, ("R2", 254708374149, "501.00"))],
+            [query("0"), pulled(MINE, ("R2", 254708374149, "501.00"), ("R4", None, None))],
             one_of("RECEIPT001", otherwise=Standing.PENDING),
         ),
         (
@@ -239,6 +240,7 @@ NOTICE = {
         ({"BillRefNumber": None}, {"reference": "-"}),
         ({"MSISDN": 254708374149}, {"sender": "254708374149"}),
         ({"MSISDN": "ab3f" * 16}, {"sender": "254*********"}),
+        ({"MSISDN": None}, {"sender": "254*********"}),
     ],
 )
 def test_a_paybill_notice(change, reads):

@@ -111,6 +111,9 @@ PAID = told(3, telcoReference="QK1", debitedAmount=500.0, currency="KES")
         ([told(5)], Failed("5 m")),
         ([told(6)], Failed("6 m")),
         ([told(7)], Failed("7 m")),
+        # what there is nothing to say about may be null
+        ([told(1, message=None, telcoReference=None, debitedAmount=None, currency=None)], Failed("1")),
+        ([told(3, debitedAmount=500, currency=None)], Succeeded(REF, 500_00, "KES")),
         ([told(3, ref="OTHER", telcoReference="X", debitedAmount=5)], Standing.PENDING),
     ],
 )
@@ -177,6 +180,9 @@ def ipn(customer=None, **changes):
         (ipn(), {"sender": "254*********", "reference": "254543", "business_account": "247247"}),
         (ipn(amount="150.50"), {"amount_subunit": 150_50}),
         (ipn(billNumber=""), {"reference": "-"}),
+        (ipn({"mobileNumber": None}), {"sender": "254*********", "amount_subunit": 150_00}),
+        (json.dumps({"customer": None, "transaction": NOTICE}).encode(), {"sender": "254*********"}),
+        (ipn(billNumber=None), {"reference": "-"}),
     ],
 )
 def test_a_notification(body, reads):

@@ -104,7 +104,7 @@ def told(status, ref=DEBIT.provider_ref, **members):
         **members,
     }
     signed = "".join(
-        str(body[name]) for name in ("utilityref", "externalreference", "transactionstatus", "operator")
+        str(body[name] or "") for name in ("utilityref", "externalreference", "transactionstatus", "operator")
     )
     return json.dumps({"signature": rsa.sign(rsa.private_key(PRIVATE), signed), **body}).encode()
 
@@ -120,7 +120,10 @@ PAID = told("success")
         ([PAID], [KEY], Succeeded("HP1", 10_000_00, "TZS")),
         ([told("failure"), PAID, PAID], [KEY], Succeeded("HP1", 10_000_00, "TZS")),
         ([told("success", externalreference="")], [KEY], Succeeded("A1", 10_000_00, "TZS")),
-        ([told("success", amount=None)], [], Standing.PENDING),
+        ([told("success", amount=None, message=None)], [KEY], Succeeded("HP1", 10_000_00, "TZS")),
+        ([told("success", externalreference=None)], [KEY], Succeeded("A1", 10_000_00, "TZS")),
+        ([told("success", reference=None, operator=None)], [KEY], Succeeded("HP1", 10_000_00, "TZS")),
+        ([told("success", signature=None)], [KEY, KEY], Standing.PENDING),
         ([told("success", amount="")], [KEY], Succeeded("HP1", 10_000_00, "TZS")),
         ([told("success", amount=9000)], [KEY], Succeeded("HP1", 9_000_00, "TZS")),
         ([told("failure")], [KEY], Failed("m")),
