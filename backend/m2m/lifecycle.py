@@ -219,8 +219,7 @@ class Lifecycle:
         for command_id in ended:
             row = self._store.command(connection, command_id)
             if row is not None:
-                event = events.command_event(commands[command_id], row, "", now_ms, status=state)
-                rows.append(ops_row(event, f"command/{command_id}/{now_ms}"))
+                rows += _told(commands[command_id], row, "", now_ms, state)
         self._store.outbox.put(connection, rows, now_ms)
         return len(ended)
 
@@ -231,11 +230,18 @@ class Lifecycle:
         self._sql.replied(connection, row.id, response, at_ms, REPORTED)
         for kind in (DOWN, SMS):
             self._store.outbox.cancel(connection, kind, [str(row.id)])
-        event = events.command_event(device, row, response, now_ms)
-        rows = [ops_row(event, f"command/{row.id}/{now_ms}")]
+        rows = _told(device, row, response, now_ms, REPLIED)
         if row.callback_url is not None:
             rows.append(Outgoing(callbacks.KIND, str(row.id), {}))
         self._store.outbox.put(connection, rows, now_ms)
+
+
+def _told(device: Device, row: CommandRow, response: str, now_ms: int, state: str) -> list[Outgoing]:
+    """Its end for the ops topics, which are by market: a device that nobody registered may have none."""
+    if not device.market:
+        return []
+    event = events.command_event(device, row, response, now_ms, status=state)
+    return [ops_row(event, f"command/{row.id}/{now_ms}")]
 
 
 def viewer_of(client: str, markets: Sequence[str]) -> Viewer:

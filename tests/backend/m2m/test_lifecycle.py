@@ -54,6 +54,25 @@ async def settled(service: M2mService) -> None:
 # Expiry
 
 
+async def test_ends_of_a_device_without_a_market_are_no_events(
+    http: TestClient, service: M2mService, clock: ManualClock
+) -> None:
+    """A client of all markets created it: the ops topics are by market, and the bridge would drop them."""
+    await service.install_key(key="operator-key", client="operator")
+    key = {"X-API-Key": "operator-key"}
+    for end in ("cancel", "report", "expire"):
+        body = {"identifier": f"NEW/{end}", "command": UNLOCK, "expires_in_s": 60}
+        async with http.post("/v1/commands", json=body, headers=key) as answer:
+            path = answer.headers["Location"]
+        if end != "expire":
+            status, _ = await ask(http, "POST", f"{path}/{end}", json={"status": "executed"}, headers=key)
+            assert status == 200
+    clock.advance(61)
+    await service.housekeeping.turn()
+    assert (await service.audit()).commands == {"cancelled": 1, "replied": 1, "expired": 1}
+    assert await events(service) == []
+
+
 async def test_a_command_expires_and_goes_no_more(
     http: TestClient, service: M2mService, device, clock: ManualClock, receiver
 ) -> None:
