@@ -4,10 +4,14 @@ to have failed (resolutions 23).
 A payment that succeeds is told by the SMS with its token, which Solarium sends. Where the gateway's answer
 was lost, nobody knows whether there is a payment: it is looked for by its key, once the lost request can't
 arrive any more. If there is none, no money was taken and none will be, so it has failed.
+A market that has no short messages (resolutions 22) is an alert: asking again would go on for ever.
 """
 
 from typing import cast
 
+import structlog
+
+from backend.kit.errors import Unprocessable
 from backend.kit.outbox import Done, Leased, Outcome, Outgoing, Retry
 from backend.kit.runtime import Clock
 from backend.mese.ports import Payments, Sms
@@ -43,6 +47,7 @@ class FollowUp:
         self._payments = payments
         self._clock = clock
         self._sms = sms
+        self._log = structlog.get_logger(service="mese")
 
     async def handle(self, row: Leased) -> Outcome:
         """Look at the payment; done when it is settled and, if it failed, the customer is told."""
@@ -53,12 +58,16 @@ class FollowUp:
             age_s = (self._clock.now_ms() - row.created_at_ms) / 1000
             return Retry("not settled", after_s=min(max(AGAIN_S, age_s / 4), MAX_AGAIN_S), free=True)
         language = cast(str, row.payload.get("language", "en"))  # rows of before languages have none
-        await self._sms.send(
-            to=cast(str, row.payload["msisdn"]),
-            text=sms("failed_later", language, amount=cast(int, row.payload["amount"])),
-            market=cast(str, row.payload["market"]),
-            reference=f"{FOLLOW_UP}:{row.key}",
-        )
+        market = cast(str, row.payload["market"])
+        try:
+            await self._sms.send(
+                to=cast(str, row.payload["msisdn"]),
+                text=sms("failed_later", language, amount=cast(int, row.payload["amount"])),
+                market=market,
+                reference=f"{FOLLOW_UP}:{row.key}",
+            )
+        except Unprocessable as error:
+            self._log.error("ussd.failure_untold", session_id=row.key, market=market, error=error.detail)
         return Done()
 
     async def _status(self, row: Leased) -> str:

@@ -119,8 +119,11 @@ class SmsFake:
 
     sent: dict[str, str] = field(default_factory=dict)
     heard: asyncio.Event = field(default_factory=asyncio.Event)
+    refusal: Exception | None = None
 
     async def send(self, *, to, text, market, reference):
+        if self.refusal:
+            raise self.refusal
         self.sent[reference] = f"{market} {to}: {text}"
         self.heard.set()
 

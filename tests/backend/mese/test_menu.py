@@ -7,6 +7,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 
 from backend.kit.errors import (
     BadRequest,
@@ -329,6 +330,16 @@ async def test_resolution_23_who_is_told_on_the_line_gets_no_sms(dial, payments,
     for payments.fate, session in (("failed", "s1"), ("confirmed", "s2")):
         assert (await dial("1*254543*5000*1", session=session)).startswith("END ")
     assert sms.sent == {}
+
+
+async def test_a_failure_in_a_market_without_short_messages_is_an_alert(clock, payments, sms):
+    payments.fate, payments.paid["k"] = "failed", {}
+    sms.refusal = Unprocessable("no SMS provider is configured for market TZ")
+    payload = {"payment_id": "k", "msisdn": "255621000001", "market": "TZ", "language": "sw", "amount": 5000}
+    row = Leased(1, FOLLOW_UP, "s1", payload, 1, clock.now_ms(), 0)
+    with capture_logs() as logs:
+        assert type(await FollowUp(payments=payments, sms=sms, clock=clock).handle(row)) is Done
+    assert [(each["event"], each["market"]) for each in logs] == [("ussd.failure_untold", "TZ")]
 
 
 async def test_the_follow_up_tells_a_failure_once_and_a_success_never(database, clock, payments, sms):
