@@ -218,10 +218,11 @@ class Statements(Protocol):
     """A provider that can be asked what was paid.
 
     cut_at: its statements hold no longer references than this, so that one of this length may be the
-    beginning of another; None: they hold them whole.
+    beginning of another; None: they hold them whole. reach_ms: how far back they go; None: to the beginning.
     """
 
     cut_at: int | None
+    reach_ms: int | None
 
     async def statement(self, first_ms: int, last_ms: int) -> Sequence[StatementLine]:
         """What was paid in a time. Unavailable: it can't be had now."""

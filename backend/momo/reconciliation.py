@@ -92,7 +92,12 @@ class Reconciliation:
         self._transfers = transfers
         self._inbound = inbound
         self._asking = Asking(
-            database=database, store=store, transfers=transfers, providers=providers, statements=statements
+            database=database,
+            clock=clock,
+            store=store,
+            transfers=transfers,
+            providers=providers,
+            statements=statements,
         )
         self.providers = tuple(sorted(providers))
         self._log = structlog.get_logger(service="momo")

@@ -1,7 +1,8 @@
 """What a provider says was paid in a time: by its statement, or payment by payment where it has none.
 
 lines      an operator sent the statement
-statement  the provider was asked for it, over a wider time: since clocks differ and notices come late
+statement  the provider was asked for it, over a wider time: since clocks differ and notices come late. What
+           it does not reach back to is unasked, as if the provider could not be asked
 status     the provider was asked about every payment that we had asked it for; what it took without us,
            only a statement can tell
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from backend.kit.database import Database
 from backend.kit.errors import BackendError, Unavailable
+from backend.kit.runtime import Clock
 from backend.momo.ports import Provider, StatementLine, Statements, Succeeded
 from backend.momo.states import PAID
 from backend.momo.store import PROVIDERS, PaymentRow, Store
@@ -41,12 +43,14 @@ class Asking:
         self,
         *,
         database: Database,
+        clock: Clock,
         store: Store,
         transfers: Transfers,
         providers: Mapping[str, Provider],
         statements: Mapping[str, Statements],
     ):
         self._database = database
+        self._clock = clock
         self._store = store
         self._transfers = transfers
         self._providers = providers
@@ -78,8 +82,24 @@ class Asking:
         if statements is not None:
             found = await statements.statement(first_ms - BEFORE_MS, last_ms + AFTER_MS)
             inside = {line.provider_tx: line for line in found if _within(line, first_ms, last_ms)}
-            return Stated("statement", inside, frozenset(line.provider_tx for line in found))
+            around = frozenset(line.provider_tx for line in found)
+            unasked = await self._beyond(provider_key, first_ms, last_ms, statements.reach_ms)
+            return Stated("statement", inside, around, unasked)
         return await self._one_by_one(provider_key, first_ms, last_ms)
+
+    async def _beyond(
+        self, provider_key: str, first_ms: int, last_ms: int, reach_ms: int | None
+    ) -> frozenset[str]:
+        """Ids of our payments that were made before a statement begins, or about then: clocks differ."""
+        if reach_ms is None:
+            return frozenset()
+        begins_ms = self._clock.now_ms() - reach_ms + AFTER_MS
+        if begins_ms <= first_ms:
+            return frozenset()
+        payments = await self._database.read(
+            lambda c: self._store.made_between(c, provider_key, first_ms, min(last_ms, begins_ms))
+        )
+        return frozenset(payment.id for payment in payments)
 
     async def _one_by_one(self, provider_key: str, first_ms: int, last_ms: int) -> Stated:
         payments = await self._database.read(

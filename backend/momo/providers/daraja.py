@@ -42,6 +42,7 @@ IN_HAND = "500.001.1001"  # of a query: "The transaction is being processed"; of
 NOT_TAKEN = frozenset(("500.003.02", "500.003.03"))  # busy, spike arrest, quota: before anything was done
 STILL = frozenset(("4999",))  # a ResultCode that is none: still under processing
 UNKNOWN = frozenset(("404.001.01", "400.002.02"))  # of a query: no such push
+REACH_MS = 48 * 3_600_000  # of the list
 PAGE, MAX_PAGES = 100, 100  # of the list; a day of ten thousand payments
 PULL_BEFORE_MS, PULL_AFTER_MS = 60_000, 600_000  # of a push's time; a prompt lives three minutes
 
@@ -116,6 +117,7 @@ class DarajaProvider:
     hook = "daraja"
     repeatable = False
     cut_at: int | None = MAX_REFERENCE
+    reach_ms: int | None = REACH_MS
 
     def __init__(self, config: DarajaConfig, *, http: HttpClient, clock: Clock):
         self.base_url = config.base_url.rstrip("/")

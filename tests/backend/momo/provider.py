@@ -19,6 +19,7 @@ class ProviderFake:
 
     base_url, hook, repeatable, callback_answer = "http://provider", "equity", True, None
     cut_at = None
+    reach_ms = None
 
     def __init__(self):
         self.outcomes, self.lines = {}, []

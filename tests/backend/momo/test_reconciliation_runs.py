@@ -113,6 +113,21 @@ async def test_a_run_that_fails_comes_again_and_one_whose_process_died_too(momo,
     assert await again == run_id
 
 
+@pytest.mark.parametrize("case", [(40, ["TX1", "TX2"]), (50, ["TX2"]), (24 * 9, [])])
+async def test_what_a_statement_does_not_reach_is_not_missed_there(client, momo, provider, clock, case):
+    """Daraja's list goes back 48 hours: an older day is not a day of payments that nobody made."""
+    hours, wrong = case
+    await paid(momo, provider, "k1", "TX1", LISTED)
+    clock.advance(4 * 3600)
+    await paid(momo, provider, "k2", "TX2", LISTED)
+    clock.advance((hours - 4) * 3600)
+    provider.reach_ms = 48 * 3_600_000
+    report = await a_day(client, LISTED)
+    assert sorted(each["provider_tx"] for each in report["not_on_statement"]) == wrong
+    assert report["unasked"] == 2 - len(wrong)
+    assert report["new"] == len(wrong)
+
+
 async def test_a_plan_may_name_no_provider(make, clock, provider, momo):
     await paid(momo, provider, "k1", "TX1")
     clock.advance(2 * 86_400)
