@@ -20,6 +20,7 @@ from backend.kit.errors import CannotStart
 from backend.kit.runtime import Entropy, token_hex
 
 SECRETS = "secrets.json"
+CREDENTIALS = "credentials.json"  # of `payg up`: addresses, keys and devices, for people and commands
 
 
 class DataDirError(CannotStart):

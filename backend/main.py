@@ -16,7 +16,6 @@ from aiohttp import web
 
 from backend import build
 from backend.build import Site
-from backend.commands.opening import configured, told
 from backend.data_dir import DataDir
 from backend.hub.routes import make_app as hub_app
 from backend.hub.service import Partners as HubPartners
@@ -38,6 +37,7 @@ from backend.momo.client import MomoClient
 from backend.momo.routes import make_app as momo_app
 from backend.moto.client import MotoClient
 from backend.moto.routes import make_app as moto_app
+from backend.process import configured, exit_code
 from backend.settings import ServeSettings
 from backend.solarium.client import SolariumClient
 from backend.solarium.orders import Partners
@@ -96,7 +96,7 @@ def run(service: str, *, port: int, data_dir: Path, database_url: str | None) ->
         folder = DataDir(data_dir, () if files is None else (service,), SystemEntropy(), database=files)
         return uvloop.run(_serve(_Serving(service, port, url, settings, tls), folder))
 
-    return told(command)
+    return exit_code(command)
 
 
 async def _serve(serving: _Serving, folder: DataDir) -> int:

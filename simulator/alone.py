@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from backend.commands.opening import configured, told
 from backend.data_dir import DataDir, write_private
 from backend.kit import collector, listener
 from backend.kit.database import open_database, sqlite_folder
@@ -21,6 +20,7 @@ from backend.kit.errors import CannotStart
 from backend.kit.http import AiohttpClient
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.kit.tls import Tls
+from backend.process import configured, exit_code
 from backend.settings import ServeSettings
 from simulator.providers import is_loopback
 from simulator.providers.mishaps import Mishaps
@@ -60,7 +60,7 @@ def run(options: SandboxOptions) -> int:
         folder = DataDir(options.data_dir, (user_of(options.name),), SystemEntropy(), database=files)
         return uvloop.run(_serve(options, hooks, folder, settings, tls=tls))
 
-    return told(command)
+    return exit_code(command)
 
 
 async def _serve(

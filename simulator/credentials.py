@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import cast
 
-FILE = "credentials.json"
+from backend.data_dir import CREDENTIALS
 
 
 class CredentialsError(Exception):
@@ -16,7 +16,7 @@ def look_up(data_dir: Path, name: str) -> str:
 
     A text as it is, anything else as JSON. CredentialsError: no such file, or no such member.
     """
-    file = data_dir / FILE
+    file = data_dir / CREDENTIALS
     try:
         found: object = json.loads(file.read_text())
     except FileNotFoundError:

@@ -10,8 +10,8 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from backend.commands.opening import told
-from backend.data_dir import DataDir, write_private
+from backend import build
+from backend.data_dir import CREDENTIALS, DataDir, write_private
 from backend.kit import collector, logs, master
 from backend.kit.database import Database, open_database, sqlite_folder
 from backend.kit.errors import CannotStart, DatabaseAway
@@ -20,6 +20,7 @@ from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.kit.tls import Tls, trusts_itself
 from backend.kit.webhooks import is_public
 from backend.m2m.ports import SystemResolver
+from backend.process import exit_code
 from backend.settings import ListenSettings, read_settings
 from simulator.alone import user_of
 from simulator.banner import banner
@@ -30,9 +31,7 @@ from simulator.sandboxes import SANDBOXES
 from simulator.settings import UpSettings
 from simulator.world import World
 
-CREDENTIALS = "credentials.json"
 MQTT_PORT, MQTTS_PORT = 1883, 8883  # registered with IANA
-SERVICES = ("solarium", "momo", "mese", "mega", "moto", "m2m", "hub")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def run(options: UpOptions) -> int:
         logs.configure(as_json=settings.log_json)
         tls = read_settings(ListenSettings).tls(settings.host)
         trusts_itself(tls, settings.host)
-        users = ("up", *SERVICES, *(user_of(name) for name in SANDBOXES))
+        users = ("up", *build.SERVICES, *(user_of(name) for name in SANDBOXES))
         files = None if options.database_url is None else sqlite_folder(options.database_url)
         data_dir = DataDir(options.data_dir, users, SystemEntropy(), database=files)
         (data_dir.path / CREDENTIALS).unlink(missing_ok=True)
@@ -67,7 +66,7 @@ def run(options: UpOptions) -> int:
         with claim(data_dir.path, settings.host, wanted) as ports:
             return uvloop.run(_run(options, settings, data_dir, ports, tls=tls))
 
-    return told(command)
+    return exit_code(command)
 
 
 async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, ports: Ports, *, tls: Tls) -> int:
@@ -76,7 +75,7 @@ async def _run(options: UpOptions, settings: UpSettings, data_dir: DataDir, port
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     url = options.database_url or f"sqlite:///{options.data_dir}"
-    databases = {service: open_database(url, service) for service in SERVICES}
+    databases = {service: open_database(url, service) for service in build.SERVICES}
     try:
         root_keys = await _root_keys(settings, data_dir, databases)
     except (CannotStart, DatabaseAway):

@@ -16,21 +16,20 @@ import msgspec
 import structlog
 from sqlalchemy import MetaData
 
-from backend.commands.opening import configured, databases_of, ended, master_key, opened_folder
-from backend.data_dir import DataDir, write_private
+from backend.commands.opening import database_of, master_key, opened_folder
+from backend.data_dir import CREDENTIALS, DataDir, write_private
 from backend.kit import master
 from backend.kit.database import Database
 from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import CannotStart
 from backend.kit.key_table import KeyRow, KeyTable
-from backend.kit.migrations import migrate
 from backend.kit.peers import networks_of
 from backend.kit.runtime import Clock, SystemClock, SystemEntropy, iso, token_hex
 from backend.kit.vault import Vault
+from backend.process import configured, exit_code_of
 from backend.settings import ServeSettings
 
 KEY_SIZE = 32  # bytes of a new key
-CREDENTIALS = "credentials.json"  # of `payg up`
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _OVERLAP = re.compile(r"([0-9]{1,6})([smhd])\Z")
 _MARKET = re.compile(r"[A-Z]{2}\Z")
@@ -200,14 +199,10 @@ def _run(place: Place, work: Callable[[_Desk], Awaitable[None]]) -> int:
     async def opened() -> None:
         settings = configured()
         folder = opened_folder(place.data_dir, settings)
-        async with databases_of(place.data_dir, place.database_url) as databases:
-            database = databases.get(place.service)
-            if database is None:
-                raise CannotStart(f"{place.data_dir} has no {place.service}.db; start the service once")
-            await migrate(database, place.service)
+        async with database_of(place.service, place.data_dir, place.database_url) as database:
             entropy = SystemEntropy()
             root = await master.root_key(database, place.service, master_key(folder, settings), entropy)
             table = KeyTable(MetaData(), Vault(root, place.service, entropy).pepper)
             await work(_Desk(place.service, folder, settings, database, table, SystemClock()))
 
-    return ended(opened)
+    return exit_code_of(opened)

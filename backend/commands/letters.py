@@ -13,14 +13,14 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection, MetaData
 
-from backend.commands.opening import configured, databases_of, ended
+from backend.commands.opening import database_of
 from backend.kit.database import Database
 from backend.kit.dispatcher import LATE
 from backend.kit.errors import CannotStart
-from backend.kit.migrations import migrate
 from backend.kit.outbox import DeadLetter, Outbox
 from backend.kit.runtime import SystemClock, iso
 from backend.mega.delivery import LANES
+from backend.process import configured, exit_code_of
 
 MAX_SHOWN = 1_000  # rows of one list
 FINAL = {"mega": frozenset(LANES.values())}  # kinds by service whose end was told already
@@ -77,11 +77,7 @@ def _run(
 ) -> int:
     async def opened() -> None:
         configured()
-        async with databases_of(data_dir, database_url) as databases:
-            database = databases.get(service)
-            if database is None:
-                raise CannotStart(f"{data_dir} has no {service}.db; start the service once")
-            await migrate(database, service)
+        async with database_of(service, data_dir, database_url) as database:
             await work(database, Outbox(MetaData()))
 
-    return ended(opened)
+    return exit_code_of(opened)

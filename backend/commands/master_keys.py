@@ -6,11 +6,12 @@ from pathlib import Path
 
 import structlog
 
-from backend.commands.opening import configured, databases_of, ended, master_key, opened_folder
+from backend.commands.opening import databases_of, master_key, opened_folder
 from backend.data_dir import DataDir
 from backend.kit import master
 from backend.kit.database import Database
 from backend.kit.runtime import SystemEntropy, token_hex
+from backend.process import configured, exit_code_of
 from backend.settings import ServeSettings
 
 
@@ -30,7 +31,7 @@ def replace(data_dir: Path, database_url: str | None) -> int:
                 await _replace(databases, folder, settings)
                 structlog.get_logger().info("keys.master_replaced", databases=list(databases))
 
-    return ended(work)
+    return exit_code_of(work)
 
 
 def finish(data_dir: Path, database_url: str | None) -> int:
@@ -42,7 +43,7 @@ def finish(data_dir: Path, database_url: str | None) -> int:
             await _keep(databases, master_key(opened_folder(data_dir, settings), settings))
             structlog.get_logger().info("keys.master_finished", databases=list(databases))
 
-    return ended(work)
+    return exit_code_of(work)
 
 
 async def _replace(

@@ -1,25 +1,17 @@
-"""What commands open (settings, the data directory, databases), and how they say that they can't."""
+"""What commands open on this machine: the data directory, its master key, the databases of services."""
 
-import asyncio
-import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from backend import build
 from backend.data_dir import SECRETS, DataDir
-from backend.kit import logs, master
+from backend.kit import master
 from backend.kit.database import Database, open_database
-from backend.kit.errors import CannotStart, DatabaseAway
+from backend.kit.errors import CannotStart
+from backend.kit.migrations import migrate
 from backend.kit.runtime import SystemEntropy
-from backend.settings import ServeSettings, read_settings
-
-
-def configured() -> ServeSettings:
-    """The settings, and logs as they say."""
-    settings = read_settings(ServeSettings)
-    logs.configure(as_json=settings.log_json)
-    return settings
+from backend.settings import ServeSettings
 
 
 def opened_folder(data_dir: Path, settings: ServeSettings) -> DataDir | None:
@@ -44,8 +36,7 @@ def master_key(folder: DataDir | None, settings: ServeSettings) -> bytes:
 @asynccontextmanager
 async def databases_of(data_dir: Path, url: str | None) -> AsyncGenerator[dict[str, Database]]:
     """Those of every service that has one; on PostgreSQL every service has."""
-    names = [name for name in build.SERVICES if url is not None or (data_dir / f"{name}.db").exists()]
-    found = {name: open_database(url or f"sqlite:///{data_dir}", name) for name in names}
+    found = {name: _opened(name, data_dir, url) for name in build.SERVICES if _has(name, data_dir, url)}
     try:
         yield found
     finally:
@@ -53,23 +44,22 @@ async def databases_of(data_dir: Path, url: str | None) -> AsyncGenerator[dict[s
             await database.close()
 
 
-def ended(work: Callable[[], Coroutine[object, object, None]]) -> int:
-    """Run it. 0; 2: it could not be done, and why is printed."""
-
-    def command() -> int:
-        asyncio.run(work())
-        return 0
-
-    return told(command)
-
-
-def told(command: Callable[[], int]) -> int:
-    """The exit code of a command; 2, and why in one line on standard error, if it can't be done."""
+@asynccontextmanager
+async def database_of(service: str, data_dir: Path, url: str | None) -> AsyncGenerator[Database]:
+    """That of one service, its schema up to date. CannotStart: it has none."""
+    if not _has(service, data_dir, url):
+        raise CannotStart(f"{data_dir} has no {service}.db; start the service once")
+    database = _opened(service, data_dir, url)
     try:
-        return command()
-    except CannotStart as error:
-        says = str(error)
-    except DatabaseAway as error:
-        says = error.says
-    print(f"payg: {says}", file=sys.stderr)
-    return 2
+        await migrate(database, service)
+        yield database
+    finally:
+        await database.close()
+
+
+def _has(service: str, data_dir: Path, url: str | None) -> bool:
+    return url is not None or (data_dir / f"{service}.db").exists()
+
+
+def _opened(service: str, data_dir: Path, url: str | None) -> Database:
+    return open_database(url or f"sqlite:///{data_dir}", service)

@@ -1,7 +1,5 @@
 """Commands for operators of running services; payg.py adds them. Imports wait until a command runs."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -50,9 +48,12 @@ def _import(kind: str, file: Path, *, dry_run: bool, data_dir: Path, url: str | 
     import sys
 
     from backend.commands.imports import run
+    from backend.process import exit_code
 
-    with _errors():
+    def command() -> int:
         return run(kind, file, dry_run=dry_run, data_dir=data_dir, url=url, stdout=sys.stdout)
+
+    return exit_code(command)
 
 
 def reconcile(
@@ -69,9 +70,10 @@ def reconcile(
 
     from backend.commands.reconcile import run
     from backend.kit.runtime import SystemClock
+    from backend.process import exit_code
 
-    with _errors():
-        code = run(
+    def command() -> int:
+        return run(
             provider or (),
             day,
             settle=settle,
@@ -80,16 +82,5 @@ def reconcile(
             clock=SystemClock(),
             stdout=sys.stdout,
         )
-    raise typer.Exit(code)
 
-
-@contextmanager
-def _errors() -> Generator[None]:
-    from backend.commands.remote import CommandError
-    from backend.kit.errors import CannotStart
-
-    try:
-        yield
-    except (CommandError, CannotStart) as error:
-        typer.echo(f"payg: {error}", err=True)
-        raise typer.Exit(2) from None
+    raise typer.Exit(exit_code(command))

@@ -13,17 +13,16 @@ from typing import Any
 
 import msgspec
 
-from backend.data_dir import SECRETS
-from backend.kit.errors import BackendError
+from backend.data_dir import CREDENTIALS, SECRETS
+from backend.kit.errors import BackendError, CannotStart
 from backend.kit.http import AiohttpClient, HttpAnswer, HttpClient
 from backend.settings import ServeSettings, read_settings
 
-CREDENTIALS = "credentials.json"
 WAIT_S = 900.0  # a reconciliation asks a provider about thousands of payments
 MAX_REASON = 300
 
 
-class CommandError(Exception):
+class CommandError(CannotStart):
     """The command can't be done; the text says what to do."""
 
 

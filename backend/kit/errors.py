@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 
 class CannotStart(Exception):
-    """A process can't start as it is configured; one line that says what to do, and no secret."""
+    """A process can't start as it is configured, or a command can't be done: one line that says what to do.
+
+    No secret is in it.
+    """
 
 
 class DatabaseUrlError(CannotStart):
