@@ -22,7 +22,8 @@ from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import HttpAnswer, HttpClient, TimedOut, Unreachable
 from backend.kit.runtime import Clock, Entropy
 from backend.momo.ports import Debit, Failed, ProviderStatus, Standing, Succeeded
-from backend.momo.providers.calls import SEND_TIMEOUT_S, TOKEN_TIMEOUT_S, Calls, major, platform
+from backend.momo.providers.calls import SEND_TIMEOUT_S, TOKEN_TIMEOUT_S, Calls, platform
+from backend.momo.providers.fields import decoded, fitting, major, unavailable
 
 KEY_LIFE_MS = 3_600_000  # the public key is asked for again after an hour, and when a signature is refused
 BAD_SIGNATURE = "DP00800001026"
@@ -141,7 +142,7 @@ class AirtelProvider:
             return Standing.NOT_FOUND
         if answer.status != 200:
             raise _unavailable(answer, "enquiry")
-        data = _decoded(answer, "enquiry").data
+        data = decoded(answer, _Answer, "airtel enquiry").data
         if data is None or data.transaction is None:
             if codes & {IN_PROCESS, *AMBIGUOUS}:
                 return Standing.PENDING
@@ -196,7 +197,7 @@ class AirtelProvider:
             answer = await self._call("GET", base_url, "/v1/rsa/encryption-keys")
             if answer.status != 200:
                 raise _unavailable(answer, "key")
-            data = _decoded(answer, "key").data
+            data = decoded(answer, _Answer, "airtel key").data
             key = "" if data is None else data.key
             rsa.load_public(key)
         except Unavailable as error:
@@ -249,10 +250,7 @@ class AirtelProvider:
         )
         if answer.status != 200:
             raise _unavailable(answer, "token")
-        try:
-            token = msgspec.json.decode(answer.body, type=_Token, strict=False)
-        except UNREADABLE as error:
-            raise Unavailable("airtel token: the answer does not fit its contract") from error
+        token = decoded(answer, _Token, "airtel token", strict=False)
         return token.access_token, token.expires_in
 
 
@@ -264,29 +262,19 @@ def _requested(answer: HttpAnswer) -> ProviderStatus:
         return Standing.PENDING
     if codes & AMBIGUOUS:
         raise TimedOut(f"airtel payment: {' '.join(sorted(codes))}")
-    said = _decoded(answer, "payment").status
+    said = decoded(answer, _Answer, "airtel payment").status
     if answer.status == 200 and said.success:
         return Standing.PENDING
     code = said.result_code or said.response_code or f"HTTP_{answer.status}"
     return Failed(f"{code} {said.message or ''}".strip())
 
 
-def _decoded(answer: HttpAnswer, what: str) -> _Answer:
-    try:
-        return msgspec.json.decode(answer.body, type=_Answer)
-    except UNREADABLE as error:
-        raise Unavailable(f"airtel {what}: the answer does not fit its contract") from error
-
-
 def _codes(answer: HttpAnswer) -> frozenset[str]:
     """The codes of an answer, one or two: either may be the telling one."""
-    try:
-        said = msgspec.json.decode(answer.body, type=_Answer).status
-    except UNREADABLE:
-        return frozenset()
+    answered = fitting(answer.body, _Answer)
+    said = _Said() if answered is None else answered.status
     return frozenset(code for code in (said.response_code, said.result_code) if code)
 
 
 def _unavailable(answer: HttpAnswer, what: str) -> Unavailable:
-    codes = " ".join(sorted(_codes(answer)))
-    return Unavailable(f"airtel {what}: HTTP {answer.status} {codes}", retry_after_s=answer.retry_after_s)
+    return unavailable(answer, f"airtel {what}", " ".join(sorted(_codes(answer))))

@@ -5,9 +5,7 @@ Without a token the provider does not see the request: Unreachable.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
-from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
 
 from backend.kit.errors import Unavailable
@@ -18,8 +16,6 @@ TOKEN_TIMEOUT_S = 3.0
 SEND_TIMEOUT_S = 5.0
 # Of a call with all its tokens and repeats: a request and a status read stay well within the lease of 30 s.
 CALL_TIMEOUT_S = 11.0
-SENDER = re.compile(r"[1-9][0-9*]{6,14}")  # as billing takes it
-MAX_SUBUNITS = 10**14  # as billing takes
 TOKEN_MARGIN_S = 60  # a token is not used in its last minute
 
 Refused = Callable[[HttpAnswer], bool]
@@ -91,28 +87,3 @@ def platform(stored: str, configured: str) -> str:
 
 def _is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
-
-
-def major(amount_subunit: int) -> str:
-    """Major units: "5000", and decimals only where there are any."""
-    whole, cents = divmod(amount_subunit, 100)
-    return f"{whole}.{cents:02}" if cents else str(whole)
-
-
-def sender_of(number: object, prefix: str) -> str:
-    """Who paid, perhaps masked, with the country's prefix: "254*********" if it is no number.
-
-    A leading zero makes a number national.
-    """
-    digits = str(number).removeprefix("+")
-    digits = prefix + digits[1:] if digits.startswith("0") else digits
-    return digits if SENDER.fullmatch(digits) else prefix + "*" * 9
-
-
-def subunits(amount: object) -> int | None:
-    """Subunits of an amount in major units, a number or its digits; None: it is none."""
-    try:
-        value = Decimal(str(amount)) * 100
-        return int(value) if value.is_finite() and 0 < value <= MAX_SUBUNITS and value % 1 == 0 else None
-    except InvalidOperation:
-        return None

@@ -11,7 +11,6 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TypeVar
 
 import msgspec
 
@@ -25,13 +24,9 @@ from backend.momo.providers.calls import (
     TOKEN_TIMEOUT_S,
     Calls,
     is_401,
-    major,
     platform,
-    sender_of,
-    subunits,
 )
-
-T = TypeVar("T")
+from backend.momo.providers.fields import decoded, fitting, major, sender_of, subunits, unavailable
 
 EAT = timezone(timedelta(hours=3))
 CURRENCY = "KES"
@@ -197,7 +192,7 @@ class DarajaProvider:
         body = {**self._signed(), "CheckoutRequestID": handle}
         answer = await self._call(base_url, "/mpesa/stkpushquery/v1/query", body)
         if answer.status == 200:
-            return _decoded(answer, _Result, "query")
+            return decoded(answer, _Result, "daraja query", strict=False)
         code = _problem(answer).error_code
         if code == IN_HAND:
             return Standing.PENDING
@@ -229,7 +224,8 @@ class DarajaProvider:
         answer = await self._call(base_url, "/pulltransactions/v1/query", body)
         if answer.status != 200:
             raise _unavailable(answer, "pull")
-        return [paid for part in _decoded(answer, _Pulled, "pull").Response for paid in part]
+        pulled = decoded(answer, _Pulled, "daraja pull", strict=False)
+        return [paid for part in pulled.Response for paid in part]
 
     def _line(self, paid: _Paid) -> StatementLine | None:
         amount_subunit = subunits(paid.amount)
@@ -278,7 +274,7 @@ class DarajaProvider:
         )
         if answer.status != 200:
             raise _unavailable(answer, "token")
-        token = _decoded(answer, _Token, "token")
+        token = decoded(answer, _Token, "daraja token", strict=False)
         return token.access_token, max(0, token.expires_in)
 
 
@@ -297,10 +293,8 @@ def _pushed(answer: HttpAnswer) -> ProviderStatus:
 
 
 def _heard(body: bytes) -> _Result | None:
-    try:
-        return msgspec.json.decode(body, type=_Callback).Body.stk_callback
-    except UNREADABLE:
-        return None
+    callback = fitting(body, _Callback)
+    return None if callback is None else callback.Body.stk_callback
 
 
 def _succeeded(result: _Result) -> Succeeded:
@@ -339,19 +333,8 @@ def _paid_at_ms(text: str | None) -> int | None:
 
 
 def _problem(answer: HttpAnswer) -> _Problem:
-    try:
-        return msgspec.json.decode(answer.body, type=_Problem)
-    except UNREADABLE:
-        return _Problem()
-
-
-def _decoded(answer: HttpAnswer, schema: type[T], what: str) -> T:
-    try:
-        return msgspec.json.decode(answer.body, type=schema, strict=False)
-    except UNREADABLE as error:
-        raise Unavailable(f"daraja {what}: the answer does not fit its contract") from error
+    return fitting(answer.body, _Problem) or _Problem()
 
 
 def _unavailable(answer: HttpAnswer, what: str) -> Unavailable:
-    detail = f"daraja {what}: HTTP {answer.status} {_problem(answer).error_code}"
-    return Unavailable(detail, retry_after_s=answer.retry_after_s)
+    return unavailable(answer, f"daraja {what}", _problem(answer).error_code)

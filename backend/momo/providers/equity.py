@@ -14,12 +14,12 @@ from uuid import UUID
 import msgspec
 
 from backend.kit import rsa
-from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import HttpAnswer, HttpClient
-from backend.kit.runtime import Clock, parse_iso
+from backend.kit.runtime import Clock
 from backend.momo.ports import Debit, Failed, ProviderStatus, Standing, Succeeded, Taken
-from backend.momo.providers.calls import SEND_TIMEOUT_S, TOKEN_TIMEOUT_S, Calls, platform, subunits
+from backend.momo.providers.calls import SEND_TIMEOUT_S, TOKEN_TIMEOUT_S, Calls, platform
+from backend.momo.providers.fields import decoded, fitting, life_s, subunits, unavailable
 
 EAT = timezone(timedelta(hours=3))
 CURRENCY = "KES"
@@ -109,11 +109,11 @@ class EquityProvider:
         }
         text = f"{config.account_number}{ref}{debit.msisdn}{telco}{amount}{CURRENCY}"
         answer = await self._call(debit.base_url, body, rsa.sign(self._key, text))
-        said = _said(answer)
+        said = fitting(answer.body, _Said)
         if said is not None and str(said.code) == str(DUPLICATE):
             return Taken(ref)
         if answer.status in (401, 429) or answer.status >= 500 or said is None:
-            raise _unavailable(answer, "push")
+            raise unavailable(answer, "equity push")
         if answer.status == 200 and said.status:
             return Taken(ref)
         return Failed(f"{said.code} {said.message or ''}".strip())
@@ -121,9 +121,8 @@ class EquityProvider:
     async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus:
         """See Provider. What was heard, a success before a failure: nobody can be asked."""
         ref = ref_of(debit.provider_ref)
-        called = [
-            callback for callback in map(_called, heard) if callback and callback.transaction_reference == ref
-        ]
+        callbacks = [fitting(body, _Callback) for body in heard]
+        called = [each for each in callbacks if each and each.transaction_reference == ref]
         for callback in called:
             if str(callback.code) == str(CREDITED):
                 return _succeeded(callback, debit)
@@ -160,20 +159,9 @@ class EquityProvider:
             timeout_s=TOKEN_TIMEOUT_S,
         )
         if answer.status != 200:
-            raise _unavailable(answer, "token")
-        try:
-            token = msgspec.json.decode(answer.body, type=_Token)
-        except UNREADABLE as error:
-            raise Unavailable("equity token: the answer does not fit its contract") from error
-        return token.access_token, self._life_s(token.expires_in)
-
-    def _life_s(self, expires: str) -> int:
-        """Seconds until a time; our clock and theirs may differ, so never longer than the contract's."""
-        try:
-            life_s = (parse_iso(expires) - self._clock.now_ms()) // 1000
-        except (ValueError, OverflowError):
-            return TOKEN_LIFE_S
-        return min(max(life_s, 0), TOKEN_LIFE_S)
+            raise unavailable(answer, "equity token")
+        token = decoded(answer, _Token, "equity token")
+        return token.access_token, life_s(token.expires_in, self._clock.now_ms(), most_s=TOKEN_LIFE_S)
 
 
 def ref_of(provider_ref: str) -> str:
@@ -202,21 +190,3 @@ def _succeeded(callback: _Callback, debit: Debit) -> Succeeded:
         raise Unavailable("equity callback: a success without an amount")
     transaction = callback.telco_reference or ref_of(debit.provider_ref)
     return Succeeded(transaction, amount, callback.currency or CURRENCY)
-
-
-def _called(body: bytes) -> _Callback | None:
-    try:
-        return msgspec.json.decode(body, type=_Callback)
-    except UNREADABLE:
-        return None
-
-
-def _said(answer: HttpAnswer) -> _Said | None:
-    try:
-        return msgspec.json.decode(answer.body, type=_Said)
-    except UNREADABLE:
-        return None
-
-
-def _unavailable(answer: HttpAnswer, what: str) -> Unavailable:
-    return Unavailable(f"equity {what}: HTTP {answer.status}", retry_after_s=answer.retry_after_s)

@@ -15,7 +15,7 @@ import msgspec
 from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import BadRequest
 from backend.momo.ports import Incoming
-from backend.momo.providers.calls import sender_of, subunits
+from backend.momo.providers.fields import sender_of, subunits
 
 NO_REFERENCE = "-"
 

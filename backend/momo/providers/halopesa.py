@@ -16,9 +16,10 @@ from backend.kit import rsa
 from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import HttpAnswer, HttpClient, TimedOut, Unreachable
-from backend.kit.runtime import Clock, parse_iso
+from backend.kit.runtime import Clock
 from backend.momo.ports import Debit, Failed, ProviderStatus, Standing, Succeeded, Taken
-from backend.momo.providers.calls import SEND_TIMEOUT_S, TOKEN_TIMEOUT_S, Calls, major, platform, subunits
+from backend.momo.providers.calls import SEND_TIMEOUT_S, TOKEN_TIMEOUT_S, Calls, platform
+from backend.momo.providers.fields import decoded, fitting, life_s, major, subunits, unavailable
 
 CURRENCY = "TZS"
 KEY_LIFE_MS = 24 * 3600 * 1000
@@ -108,7 +109,7 @@ class HalopesaProvider:
             "/azampay/mno/checkout",
             msgspec.json.encode({**body, "checksum": digest.hex()}),
         )
-        said = _said(answer)
+        said = fitting(answer.body, _Said)
         if answer.status in (401, 429, 503):
             detail = f"halopesa checkout: HTTP {answer.status}"
             raise Unreachable(detail, retry_after_s=answer.retry_after_s)
@@ -120,7 +121,8 @@ class HalopesaProvider:
 
     async def status(self, debit: Debit, heard: Sequence[bytes]) -> ProviderStatus:
         """See Provider. What was heard with a good signature, a success before a failure."""
-        called = [each for each in map(_called, heard) if each and each.utilityref == debit.provider_ref]
+        callbacks = [fitting(body, _Callback) for body in heard]
+        called = [each for each in callbacks if each and each.utilityref == debit.provider_ref]
         genuine = [each for each in called if await self._is_genuine(each, debit.base_url)]
         for callback in genuine:
             if callback.transactionstatus == "success":
@@ -148,7 +150,7 @@ class HalopesaProvider:
             return key
         answer = await self._call("GET", base_url, "/azampay/v1/public-key?format=Pem")
         if answer.status != 200:
-            raise _unavailable(answer, "public key")
+            raise unavailable(answer, "halopesa public key")
         try:
             key = msgspec.json.decode(answer.body, type=_Key).public_key
             rsa.load_public(key)
@@ -189,19 +191,9 @@ class HalopesaProvider:
             timeout_s=TOKEN_TIMEOUT_S,
         )
         if answer.status != 200:
-            raise _unavailable(answer, "token")
-        try:
-            token = msgspec.json.decode(answer.body, type=_Token).data
-        except UNREADABLE as error:
-            raise Unavailable("halopesa token: the answer does not fit its contract") from error
-        return token.access_token, self._life_s(token.expire)
-
-    def _life_s(self, expires: str) -> int:
-        try:
-            life_s = (parse_iso(expires) - self._clock.now_ms()) // 1000
-        except (ValueError, OverflowError):
-            return MAX_TOKEN_LIFE_S
-        return min(max(life_s, 0), MAX_TOKEN_LIFE_S)
+            raise unavailable(answer, "halopesa token")
+        token = decoded(answer, _Token, "halopesa token").data
+        return token.access_token, life_s(token.expire, self._clock.now_ms(), most_s=MAX_TOKEN_LIFE_S)
 
 
 def _succeeded(callback: _Callback, debit: Debit) -> Succeeded:
@@ -210,21 +202,3 @@ def _succeeded(callback: _Callback, debit: Debit) -> Succeeded:
         raise Unavailable("halopesa callback: a success without a reference")
     amount = subunits(callback.amount)
     return Succeeded(transaction, debit.amount_subunit if amount is None else amount, CURRENCY)
-
-
-def _called(body: bytes) -> _Callback | None:
-    try:
-        return msgspec.json.decode(body, type=_Callback)
-    except UNREADABLE:
-        return None
-
-
-def _said(answer: HttpAnswer) -> _Said | None:
-    try:
-        return msgspec.json.decode(answer.body, type=_Said)
-    except UNREADABLE:
-        return None
-
-
-def _unavailable(answer: HttpAnswer, what: str) -> Unavailable:
-    return Unavailable(f"halopesa {what}: HTTP {answer.status}", retry_after_s=answer.retry_after_s)

@@ -13,12 +13,12 @@ from typing import Annotated
 
 import msgspec
 
-from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import Unavailable, Unprocessable
 from backend.kit.http import HttpAnswer, HttpClient
 from backend.kit.runtime import Clock
 from backend.momo.ports import Debit, Failed, ProviderStatus, Standing, Succeeded
-from backend.momo.providers.calls import SEND_TIMEOUT_S, TOKEN_TIMEOUT_S, Calls, major, platform
+from backend.momo.providers.calls import SEND_TIMEOUT_S, TOKEN_TIMEOUT_S, Calls, platform
+from backend.momo.providers.fields import decoded, fitting, major, unavailable
 
 USER_AGENT = "payg-momo/1"  # the gateway refuses some libraries' own names
 MAX_MESSAGE = 160  # characters of payerMessage and payeeNote
@@ -123,11 +123,7 @@ class MtnProvider:
             return Standing.NOT_FOUND
         if answer.status != 200:
             raise _unavailable(answer, "status")
-        try:
-            seen = msgspec.json.decode(answer.body, type=_Status)
-        except UNREADABLE as error:
-            raise Unavailable("mtn status: the answer does not fit its contract") from error
-        return _standing(seen)
+        return _standing(decoded(answer, _Status, "mtn status"))
 
     async def _call(
         self, method: str, stored_url: str, path: str, headers: Mapping[str, str], body: bytes = b""
@@ -156,10 +152,7 @@ class MtnProvider:
         )
         if answer.status != 200:
             raise _unavailable(answer, "token")
-        try:
-            token = msgspec.json.decode(answer.body, type=_Token, strict=False)
-        except UNREADABLE as error:
-            raise Unavailable("mtn token: the answer does not fit its contract") from error
+        token = decoded(answer, _Token, "mtn token", strict=False)
         return token.access_token, token.expires_in
 
     def _common(self) -> dict[str, str]:
@@ -186,12 +179,9 @@ def _standing(seen: _Status) -> ProviderStatus:
 
 
 def _code(answer: HttpAnswer) -> str:
-    try:
-        return str(msgspec.json.decode(answer.body, type=_Problem).code)
-    except UNREADABLE:
-        return ""
+    problem = fitting(answer.body, _Problem)
+    return "" if problem is None else str(problem.code)
 
 
 def _unavailable(answer: HttpAnswer, what: str) -> Unavailable:
-    detail = f"mtn {what}: HTTP {answer.status} {_code(answer)}"
-    return Unavailable(detail, retry_after_s=answer.retry_after_s)
+    return unavailable(answer, f"mtn {what}", _code(answer))
