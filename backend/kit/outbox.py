@@ -79,6 +79,11 @@ class Leased:
         """Whether an operator hears that it was refused: at attempts 1, 2, 4, 8 ..., not every minute."""
         return self.attempt & (self.attempt - 1) == 0
 
+    def look_again(self, why: str, now_ms: int, *, least_s: float, most_s: float) -> "Retry":
+        """A poll of what is not settled: ever more seldom, after a quarter of the row's age."""
+        age_s = (now_ms - self.created_at_ms) / 1000
+        return Retry(why, after_s=min(max(least_s, age_s / 4), most_s), free=True)
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -296,10 +301,7 @@ class Outbox:
     ) -> list[DeadLetter]:
         """Dead rows of `kinds`, newest first; `before` is the id of the last one of the page before."""
         table = self.table
-        columns = (table.c.id, table.c.kind, table.c.key, table.c.attempts, table.c.created_at_ms)
-        statement = select(*columns, func.coalesce(table.c.last_error, "")).where(
-            table.c.state == DEAD, table.c.kind.in_(kinds)
-        )
+        statement = select(*self._letter()).where(table.c.state == DEAD, table.c.kind.in_(kinds))
         if before is not None:
             statement = statement.where(table.c.id < before)
         rows = connection.execute(statement.order_by(table.c.id.desc()).limit(limit)).all()
@@ -310,20 +312,14 @@ class Outbox:
     ) -> list[tuple[DeadLetter, bool]]:
         """Rows that are dead (True), or wait still after so many attempts, the oldest first."""
         table = self.table
-        columns = (table.c.id, table.c.kind, table.c.key, table.c.attempts, table.c.created_at_ms)
-        statement = select(*columns, func.coalesce(table.c.last_error, ""), table.c.state == DEAD).where(
-            or_(table.c.state == DEAD, table.c.attempts >= attempts)
-        )
+        is_dead = table.c.state == DEAD
+        statement = select(*self._letter(), is_dead).where(or_(is_dead, table.c.attempts >= attempts))
         rows = connection.execute(statement.order_by(table.c.id).limit(limit)).all()
-        return [(DeadLetter(*row[:-1]), bool(row[-1])) for row in rows]
+        return [(DeadLetter(*letter), bool(gone)) for *letter, gone in rows]
 
     def dead_letter(self, connection: Connection, row_id: int) -> DeadLetter | None:
         """One dead row."""
-        table = self.table
-        columns = (table.c.id, table.c.kind, table.c.key, table.c.attempts, table.c.created_at_ms)
-        statement = select(*columns, func.coalesce(table.c.last_error, "")).where(
-            table.c.id == row_id, table.c.state == DEAD
-        )
+        statement = select(*self._letter()).where(self.table.c.id == row_id, self.table.c.state == DEAD)
         row = connection.execute(statement).first()
         return None if row is None else DeadLetter(*row)
 
@@ -342,6 +338,12 @@ class Outbox:
             self.table.c.state == WAITING, self.table.c.attempts > 0, self.table.c.due_at_ms > now_ms
         )
         connection.execute(statement.values(due_at_ms=now_ms))
+
+    def _letter(self) -> tuple[ColumnElement[Any], ...]:
+        """The fields of a DeadLetter."""
+        table = self.table
+        named = (table.c.id, table.c.kind, table.c.key, table.c.attempts, table.c.created_at_ms)
+        return *named, func.coalesce(table.c.last_error, "")
 
     def _held(self, leased: Leased) -> Update:
         return update(self.table).where(*self._are_held([leased]))

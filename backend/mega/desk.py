@@ -33,7 +33,7 @@ from backend.mega.tables import InboundRow
 ANSWER, FOLLOW = "answer", "follow"
 ANSWER_TRIES = 6  # about 15 s of a partner that is away; then the customer is told so
 ANSWER_POLICY = Policy(attempts=60)
-FOLLOW_AGAIN_S = 10.0  # between two looks at a payment that is not settled; later a quarter of its age
+FOLLOW_AGAIN_S = 10.0  # between the first looks at a payment that is not settled
 LOST_S = 20.0  # twice what a request to momo may take: it has arrived by then, or never will
 FOLLOW_MAX_S = 600.0  # a payment whose provider is silent waits for days
 MAX_HOURLY = 20  # messages of one number in an hour that are answered
@@ -207,9 +207,9 @@ class Desk:
         if status == "confirmed":
             return Done()
         if status != "failed":
-            age_s = (self._clock.now_ms() - leased.created_at_ms) / 1000
-            after_s = min(max(FOLLOW_AGAIN_S, age_s / 4), FOLLOW_MAX_S)
-            return Retry("not settled", after_s=after_s, free=True)
+            return leased.look_again(
+                "not settled", self._clock.now_ms(), least_s=FOLLOW_AGAIN_S, most_s=FOLLOW_MAX_S
+            )
         text = keywords.UNAVAILABLE if payment_id is None else keywords.FAILED.format(**leased.payload)
         await self._reply(row, text, kind=FOLLOW)
         return Done()

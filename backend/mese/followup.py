@@ -12,16 +12,14 @@ from typing import cast
 import structlog
 
 from backend.kit.errors import Unprocessable
-from backend.kit.outbox import Done, Leased, Outcome, Outgoing, Retry
+from backend.kit.outbox import Done, Leased, Outcome, Outgoing
 from backend.kit.runtime import Clock
 from backend.mese.ports import Payments, Sms
 from backend.mese.rendering import sms
 from backend.mese.store import Session
 
 FOLLOW_UP = "follow_up"
-AGAIN_S = (
-    10.0  # between two looks at a payment that is not settled; later a quarter of the time it is awaited
-)
+AGAIN_S = 10.0  # between the first looks at a payment that is not settled
 MAX_AGAIN_S = 600.0  # a payment whose provider is silent waits for days; momo looks no more often either
 LOST_S = 20.0  # twice what a request to the gateway may take: it has arrived by then, or never will
 
@@ -55,8 +53,7 @@ class FollowUp:
         if status == "confirmed":
             return Done()
         if status != "failed":
-            age_s = (self._clock.now_ms() - row.created_at_ms) / 1000
-            return Retry("not settled", after_s=min(max(AGAIN_S, age_s / 4), MAX_AGAIN_S), free=True)
+            return row.look_again("not settled", self._clock.now_ms(), least_s=AGAIN_S, most_s=MAX_AGAIN_S)
         language = cast(str, row.payload.get("language", "en"))  # rows of before languages have none
         market = cast(str, row.payload["market"])
         try:
