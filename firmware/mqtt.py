@@ -19,9 +19,8 @@ _PUBACK = 4
 _SUBACK = 9
 _PINGRESP = 13
 
-_CONNECT_FLAGS = (
-    0x80 | 0x40 | 0x20 | 0x08 | 0x04 | 0x02
-)  # user name, password, will: retained, QoS 1; clean session
+# User name, password, will: retained, QoS 1; clean session.
+_CONNECT_FLAGS = 0x80 | 0x40 | 0x20 | 0x08 | 0x04 | 0x02
 _REFUSALS = ("", "version", "client_id", "unavailable", "bad_login", "not_authorized")
 
 

@@ -33,11 +33,6 @@ class MessageRow:
     sent_at_ms: int | None = None
     done_at_ms: int | None = None
 
-    @property
-    def own_reference(self) -> str | None:
-        """The client's reference, if it gave one."""
-        return self.reference.removeprefix("ref:") if self.reference.startswith("ref:") else None
-
 
 @dataclass(frozen=True, slots=True)
 class Report:

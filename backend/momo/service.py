@@ -68,9 +68,7 @@ class Audit:
     payments_by_state: Mapping[str, int]
     confirmed_subunit: Mapping[str, int]
     stuck: tuple[str, ...]  # ids of unsettled payments older than asked for, at most AUDIT_LIMIT
-    mismatched: tuple[
-        str, ...
-    ]  # money was taken in another currency: an operator decides; at most AUDIT_LIMIT
+    mismatched: tuple[str, ...]  # as many: money was taken in another currency, an operator decides
     dead_letters: int
 
 

@@ -25,9 +25,8 @@ from backend.solarium.tables import EntryRow, OrderRow, PaymentRow, TransactionR
 ORDER_TOKEN = "order_token"  # noqa: S105 - an outbox kind
 PAYMENT = "payment"
 
-ORDER_RANDOM = (
-    12  # bytes of an order's id; before them stands the time, so that new ids are neighbours on disk
-)
+# Bytes of an order's id; before them stands the time, so that new ids are neighbours on disk.
+ORDER_RANDOM = 12
 
 Routes = Mapping[tuple[str, str, str], Account]  # by business account, reference and provider key
 Key = tuple[str, str]  # (provider_tx, provider_key): unique for ever (resolutions 8)

@@ -1,6 +1,6 @@
 """Whether the rows of an imported file are right, and what they write (imports.py has the flow)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -201,11 +201,7 @@ def _stored(wanted: AccountRequest) -> AccountRequest:
     return msgspec.structs.replace(wanted, provider_key="")
 
 
-class _Check(Protocol):
-    def __call__(self) -> object: ...
-
-
-def _refused(check: _Check, field: str) -> tuple[str, str] | None:
+def _refused(check: Callable[[], object], field: str) -> tuple[str, str] | None:
     """What `check` refuses; `field` is the one at fault if it names none."""
     try:
         check()

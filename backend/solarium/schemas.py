@@ -10,9 +10,8 @@ from backend.kit.web import Msisdn, Subunits, Text
 
 ProviderKey = Annotated[str, Meta(max_length=80, pattern=r"^[a-z]{2}_[a-z0-9]+_[a-z0-9]+\Z")]  # checklist 5
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
-Sender = Annotated[
-    str, Meta(pattern=r"^[1-9][0-9*]{6,14}\Z")
-]  # Daraja masks it: 25470****149 (resolutions 4)
+# Daraja masks it: 25470****149 (resolutions 4).
+Sender = Annotated[str, Meta(pattern=r"^[1-9][0-9*]{6,14}\Z")]
 Extra = Annotated[str, Meta(max_length=500, pattern=r"^[^\x00]*\Z")]
 AnyAmount = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # validation says too low or too high of any of these
 Major = Annotated[int, Meta(gt=0, le=10**12)] | Annotated[float, Meta(gt=0, le=1e12)]

@@ -128,9 +128,8 @@ class Tables:
             metadata,
             id_column(),
             Column("transaction_id", BigInteger, ForeignKey("ledger_transactions.id"), nullable=False),
-            Column(
-                "ledger_account", Text, nullable=False
-            ),  # clearing:PROVIDER_KEY, customer, revenue:MARKET ...
+            # clearing:PROVIDER_KEY, customer, revenue:MARKET ...
+            Column("ledger_account", Text, nullable=False),
             Column("account_id", BigInteger, ForeignKey("accounts.id")),  # of `customer` entries
             Column("currency", Text, nullable=False),
             Column("debit_subunit", BigInteger, nullable=False),

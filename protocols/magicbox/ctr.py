@@ -9,8 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NONCE_SIZE = 12  # the rest of a block counts blocks: 2^32 of them
-
 if sys.implementation.name == "micropython":
     _aes = __import__("cryptolib").aes
     _MODE_ECB = 1

@@ -80,10 +80,7 @@ class AirtelSandbox:
         """Create what is missing, the key among it, and resume what is under way."""
 
         def prepare(connection: Connection) -> None:
-            store = self.prompts.store
-            if not store.facts.get(connection, "key"):
-                store.facts.set(connection, "key", rsa.new_key())
-            self._key = store.facts.get(connection, "key")
+            self._key = self.prompts.store.facts.made(connection, "key", rsa.new_key)
 
         await self.prompts.start(prepare)
 

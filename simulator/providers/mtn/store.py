@@ -3,10 +3,9 @@
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, func, select, update
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backend.kit.outbox import Outbox
+from backend.kit.rows import insert_new
 
 PENDING, SUCCESSFUL, FAILED = "PENDING", "SUCCESSFUL", "FAILED"
 
@@ -158,7 +157,6 @@ class MtnStore:
 
     @staticmethod
     def _added(connection: Connection, table: Table, values: dict[str, object]) -> bool:
-        insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
         key = next(iter(table.primary_key.columns))
-        statement = insert(table).values(**values).on_conflict_do_nothing().returning(key)
+        statement = insert_new(connection, table).values(**values).returning(key)
         return connection.execute(statement).first() is not None
