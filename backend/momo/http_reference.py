@@ -66,7 +66,7 @@ def _asked_for(handlers: Mapping[str, Handler]) -> list[Operation]:
             "Where payments to a reference go",
             tag=PAYMENTS,
             request=Media(JSON, ResolveRequest, example=RESOLVE),
-            answers={200: RouteAnswer, 404: ValidationAnswer, **_errors(401, 403, 413, 503)},
+            answers={200: RouteAnswer, 404: ValidationAnswer, **_errors(401, 403, 413)},
             security=KEY,
         ),
         Operation(
@@ -92,7 +92,7 @@ def _asked_for(handlers: Mapping[str, Handler]) -> list[Operation]:
                 202: Payment,
                 404: ValidationAnswer,
                 412: ValidationAnswer,
-                **_errors(401, 403, 409, 413, 422, 503),
+                **_errors(401, 403, 409, 413, 422),
             },
             security=KEY,
         ),
@@ -191,13 +191,13 @@ def _hooks(handlers: Mapping[str, Handler]) -> list[Operation]:
 
 
 def _errors(*statuses: int) -> dict[int, Answer]:
-    """What those statuses, and 400, say."""
-    return {400: FieldErrors, **dict.fromkeys(statuses, ErrorAnswer)}
+    """What those statuses say, and 400 and 503, which any may get."""
+    return {400: FieldErrors, **dict.fromkeys((*statuses, 503), ErrorAnswer)}
 
 
 _VALIDATION: dict[int, Answer] = {
     200: ValidationAnswer,
     404: ValidationAnswer,
     412: ValidationAnswer,
-    **_errors(401, 403, 413, 503),
+    **_errors(401, 403, 413),
 }

@@ -61,7 +61,7 @@ def operations(service: MomoService, client_of: ClientOf, key: Security) -> list
             "Compares a provider's statement with our books",
             tag=TAG,
             request=Media(JSON, ReconciliationRequest, example=RECONCILE),
-            answers={200: ReconciliationReport, **_errors(401, 403, 413, 422, 503)},
+            answers={200: ReconciliationReport, **_errors(401, 403, 413, 422)},
             security=key,
         ),
         Operation(
@@ -73,7 +73,7 @@ def operations(service: MomoService, client_of: ClientOf, key: Security) -> list
             request=Media(
                 JSON, RunRequest, example={"provider_key": "ug_mtn_mobilemoney", "day": "2025-12-01"}
             ),
-            answers={200: ReconciliationReport, **_errors(401, 403, 413, 422, 503)},
+            answers={200: ReconciliationReport, **_errors(401, 403, 413, 422)},
             security=key,
         ),
         Operation(
@@ -82,7 +82,7 @@ def operations(service: MomoService, client_of: ClientOf, key: Security) -> list
             routes.known,
             "The providers that can be reconciled",
             tag=TAG,
-            answers={200: Providers, 401: ErrorAnswer},
+            answers={200: Providers, **dict.fromkeys((401, 503), ErrorAnswer)},
             security=key,
         ),
         Operation(
@@ -195,7 +195,7 @@ class _Routes:
 
 
 def _errors(*statuses: int) -> dict[int, Answer]:
-    return {400: FieldErrors, **dict.fromkeys(statuses, ErrorAnswer)}
+    return {400: FieldErrors, **dict.fromkeys((*statuses, 503), ErrorAnswer)}
 
 
 def _line(line: Line) -> StatementLine:
