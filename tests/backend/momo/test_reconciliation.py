@@ -128,8 +128,8 @@ async def test_a_reference_that_may_be_cut_is_left_to_an_operator(client, provid
         report = await reconcile(client, provider_key="ug_airtel_money", lines=lines, settle=True)
         (left,) = [each for each in report["missing_here"] if each["provider_tx"] == "TX1"]
         assert "cuts references" in left["open_because"]
-    while not billing.booked:
-        await asyncio.sleep(0.01)
+        while not billing.booked:  # TX2 is on its way: a run before it is there finds it not booked
+            await asyncio.sleep(0.01)
     assert {tx for tx, _ in billing.booked} == {"TX2"}
     answer = await client.get("/reconciliation/differences?state=open", headers=KEY)
     (difference,) = (await answer.json())["differences"]
