@@ -6,6 +6,7 @@ A file is never in memory a second time: rows come and go in chunks of CHUNK.
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
@@ -20,6 +21,8 @@ DELIMITERS = ",;\t"
 ALIASES = {"family": "token_family", "token_secret": "secret", "phone": "msisdn", "msisdn_": "msisdn"}
 QUOTED = "'"  # stands before a cell that a spreadsheet would take for a formula (exports.py)
 FORMULA = ("=", "+", "-", "@")
+NUMBERS = ("starting_code",)
+WHOLE = re.compile(r"([0-9]{1,18})(?:\.0)?")  # not 4.56E+08, which a spreadsheet made of another number
 
 AS_TEXT = "; if a spreadsheet changed it, set the column to text"
 HINTS: Mapping[str, str] = {
@@ -127,15 +130,20 @@ def _row(cells: Mapping[str, str], schema: type[T]) -> T | tuple[str, str]:
     long = next((name for name, cell in cells.items() if len(cell) > MAX_CELL), None)
     if long is not None:
         return long, f"is longer than {MAX_CELL} characters"
-    fields = {name: text for name, cell in cells.items() if (text := _text(cell))}
+    fields = {name: _value(name, text) for name, cell in cells.items() if (text := _text(cell))}
     try:
-        return msgspec.convert(fields, schema, strict=False)
+        return msgspec.convert(fields, schema)
     except msgspec.ValidationError as error:
         text = str(error)
         named = next((name for name in cells if f"`$.{name}`" in text or f"`{name}`" in text), "")
         if named and named not in fields:
             return named, "is missing"
         return named, HINTS.get(named, text.partition(" - at `")[0])
+
+
+def _value(name: str, text: str) -> str | int:
+    number = WHOLE.fullmatch(text) if name in NUMBERS else None
+    return text if number is None else int(number[1])
 
 
 def _text(cell: str) -> str:

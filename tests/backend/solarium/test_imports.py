@@ -54,6 +54,27 @@ async def test_checklist_94_a_shipment_is_loaded_with_its_secrets(
     }
 
 
+@pytest.mark.parametrize(
+    ("cell", "code"),
+    [
+        ("456123789", 456_123_789),
+        ("056123789", 56_123_789),
+        ("4.56E+08", None),
+        ("456e6", None),
+        ("456123789.0", 456_123_789),
+        ("456123789.5", None),
+        ("+4", None),
+        ("٤", None),
+        ("4561237890", None),
+    ],
+)
+def test_a_starting_code_that_a_spreadsheet_changed_is_refused(cell: str, code: int | None) -> None:
+    """With another one the device takes no token of ours."""
+    (chunk,) = chunks(f"{DEVICES}D1,UG,{SECRET},openpaygo,{cell}\n".encode(), DeviceRequest)
+    assert [device.starting_code for _, device in chunk.rows] == ([] if code is None else [code])
+    assert [error.field for error in chunk.errors] == (["starting_code"] if code is None else [])
+
+
 @pytest.mark.parametrize("query", ["", "?dry_run=true"])
 async def test_one_wrong_row_and_nothing_is_loaded(
     http: TestClient, partners: FakePartners, query: str
