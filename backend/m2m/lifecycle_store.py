@@ -121,13 +121,20 @@ class LifecycleStore:
     def history(
         self, connection: Connection, serial: str, types: Collection[int], before: int | None, limit: int
     ) -> list[RecordRow]:
-        """Records of these types, newest first, below the number `before`."""
+        """Records of these types, newest first, after the one that is numbered `before`.
+
+        Numbers alone don't say which is newer: lines are numbered apart, and who lost its store numbers anew.
+        """
         table = self._records
         columns = (table.c[name] for name in RecordRow.__dataclass_fields__)
         statement = select(*columns).where(table.c.serial == serial, table.c.type.in_(types))
         if before is not None:
-            statement = statement.where(table.c.record < before)
-        rows = connection.execute(statement.order_by(table.c.record.desc()).limit(limit)).all()
+            told = select(table.c.received_at_ms).where(table.c.serial == serial, table.c.record == before)
+            at_ms = told.scalar_subquery()
+            is_older = and_(table.c.received_at_ms == at_ms, table.c.record < before)
+            statement = statement.where(or_(table.c.received_at_ms < at_ms, is_older))
+        newest_first = table.c.received_at_ms.desc(), table.c.record.desc()
+        rows = connection.execute(statement.order_by(*newest_first).limit(limit)).all()
         return [RecordRow(*row) for row in rows]
 
     def serials_after(self, connection: Connection, serial: str, limit: int) -> list[str]:

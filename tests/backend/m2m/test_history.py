@@ -47,6 +47,23 @@ async def test_statuses_and_logs_newest_first(http: TestClient, service: M2mServ
     assert line["text"] == "hello ***"  # what could be a token is masked
 
 
+async def test_lines_and_frames_come_newest_first_too(
+    http: TestClient, service: M2mService, device, clock: ManualClock
+) -> None:
+    for number in range(3):
+        await service.log_lines(SERIAL, f"STATUS: {number + 1} 0 battery_mv={3100 + number}".encode())
+        clock.advance(60)
+        device.status(battery_mv=3000 + number)
+        await send(service, device)
+        clock.advance(60)
+    found, before = [], {}
+    while before is not None:
+        part = await page(http, "statuses", limit="2", **before)
+        found += [entry["document"]["battery_mv"] for entry in part["records"]]
+        before = None if part["next"] is None else {"before": str(part["next"])}
+    assert found == [3002, 3102, 3001, 3101, 3000, 3100]
+
+
 async def test_devices_that_are_none(http: TestClient) -> None:
     for serial in ("NOBODY", "%00", "x" * 300):
         async with http.get(f"/v1/devices/{serial}/logs") as answer:
