@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TextIO
 
 import structlog
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 # Names of values that must never be written, wherever they turn up in an event.
@@ -71,9 +72,9 @@ class _Libraries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger(library=record.name)
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
             # Its text quotes what a stranger sent, or a client by mistake: perhaps a key, or a hook's path.
-            log.info("http.unreadable", error=type(error).__name__, status=error.code)
+            log.info("http.unreadable", error=type(error).__name__, status=getattr(error, "code", 400))
         else:
             log.log(record.levelno, "library", said=record.getMessage(), exc_info=error)
 

@@ -92,6 +92,25 @@ async def test_what_is_no_http_is_one_line_without_its_bytes(request_line: bytes
     )
 
 
+async def test_a_body_that_is_not_packed_as_it_says_is_one_line() -> None:
+    stream = io.StringIO()
+    configure(stream, as_json=True)
+    runner = listener.runner_of(web.Application())  # nothing there reads it: aiohttp does, after its answer
+    await runner.setup()
+    await listener.listen(runner, listener.bound("127.0.0.1", 0), None)
+    reader, writer = await asyncio.open_connection(*runner.addresses[0])
+    writer.write(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: deflate\r\nContent-Length: 6\r\n\r\n\xff\xfezzzz"
+    )
+    assert (await reader.read()).startswith(b"HTTP/1.1 404 ")
+    writer.close()
+    await runner.cleanup()
+    (line,) = stream.getvalue().splitlines()
+    written = json.loads(line)
+    assert (written["event"], written["level"]) == ("http.unreadable", "info")
+    assert "exception" not in written
+
+
 def test_a_librarys_warning_is_a_line_of_ours_and_its_chatter_is_none() -> None:
     stream = io.StringIO()
     configure(stream, as_json=True)
