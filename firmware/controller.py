@@ -1,4 +1,4 @@
-"""The controller: events in, effects out, no clock and no thread of its own (DESIGN.md, Devices).
+"""The controller: events in, effects out, no clock and no thread of its own.
 
 A shell (shell.py on a board, edge/device.py on a host) calls `key`, `receive` when something happens and
 `poll` at the deadline that `poll` named, each with the HAL's milliseconds. What they change goes the same way

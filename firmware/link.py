@@ -1,5 +1,4 @@
-"""Controller and MQTT client joined: the conversation of a device with its broker (conversation.py;
-DESIGN.md, Devices).
+"""Controller and MQTT client joined: the conversation of a device with its broker (conversation.py).
 
 After login the link subscribes to `down` (QoS 0), announces itself on `state` (retained; the will says
 offline), and sends frames up one at a time: the next one leaves after the broker has acknowledged the last.

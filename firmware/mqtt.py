@@ -76,7 +76,7 @@ class Client:
     )
 
     def __init__(self, client_id: str, password: str, keep_alive_s: int):
-        """The user name is the client id (DESIGN.md, Devices). `keep_alive_s` 0: no pings."""
+        """The user name is the client id. `keep_alive_s` 0: no pings."""
         self._client_id = client_id
         self._password = password
         self._keep_alive_ms = keep_alive_s * 1000

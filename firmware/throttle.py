@@ -1,4 +1,4 @@
-"""What wrong entries cost: a growing pause, and a budget (DESIGN.md, invariant 8).
+"""What wrong entries cost: a growing pause, and a budget (ARCHITECTURE.md, invariant 8).
 
 The pause: FREE_ERRORS wrong entries in a row are free, then one entry a pause of 1, 2, 4 ... 512 minutes. A
 good token ends it. It is stored before an answer is shown and runs only with power, so pulling the plug does

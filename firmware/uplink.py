@@ -1,4 +1,4 @@
-"""Records on their way up: each stays until its ACK comes, whatever the broker does (DESIGN.md, Devices).
+"""Records on their way up: each stays until its ACK comes, whatever the broker does.
 
 Telemetry lives in RAM, at most MAX_TELEMETRY records; the oldest is evicted and reported by number in a GAP
 record. Token events and command results are kept in the store, at most KEPT_BYTES: `has_room` tells

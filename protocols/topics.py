@@ -1,4 +1,4 @@
-"""The MQTT topics of devices and of the ops feed (DESIGN.md, Devices).
+"""The MQTT topics of devices and of the ops feed.
 
 `payg/v1/dev/{serial}/up|down|state` and `payg/v1/ops/{market}/{serial}/{kind}`. A serial's bytes other than
 A-Z a-z 0-9 _ - are percent-encoded: brokers treat `/`, `+`, `#` and some of them `.` as their own.

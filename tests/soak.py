@@ -1,5 +1,5 @@
 """`make soak`: customers pay at random for SOAK_MINUTES (default 60), with a SIGKILL of everything every few
-minutes; then the invariants of DESIGN.md must hold. Loopback only."""
+minutes; then the invariants of ARCHITECTURE.md must hold. Loopback only."""
 
 import asyncio
 import os

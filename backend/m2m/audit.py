@@ -1,4 +1,4 @@
-"""What the invariants 4 to 6 (DESIGN.md) are checked against, counted from the database."""
+"""What the invariants 4 to 6 (ARCHITECTURE.md) are checked against, counted from the database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the ops topics say of a record (DESIGN.md, Topics). Pure; never token digits or keys."""
+"""What the ops topics say of a record (protocols/topics.py). Pure; never token digits or keys."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""All SQL of momo: payments, raw callbacks, and the outbox and keys of the kit.
+"""The SQL of momo: payments, raw callbacks, outbox and keys; reconciliation_store.py has reconciliation's.
 
 Nothing here commits: the functions take the connection of a unit of work (see backend/kit/database.py).
 """

@@ -1,4 +1,4 @@
-"""A new account with its plan, and the rows that it comes to (service.py, operations.py, imports.py)."""
+"""A new account with its plan, and the rows that it comes to (service.py, operations.py, judging.py)."""
 
 from dataclasses import dataclass
 from typing import Any

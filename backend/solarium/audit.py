@@ -1,4 +1,4 @@
-"""Counts that show whether Solarium's invariants hold (DESIGN.md, invariants 1 and 2)."""
+"""Counts that show whether Solarium's invariants hold (ARCHITECTURE.md, invariants 1 and 2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The decision on a batch of payments: one transaction, set-based (DESIGN.md, Writes).
+"""The decision on a batch of payments: one transaction, set-based (ARCHITECTURE.md, Writes).
 
 Deduplicated by (provider_tx, provider_key) within the batch and against the table, posted in the order they
 came with a running balance for each account, written with a few multi-row statements. What must leave goes

@@ -285,7 +285,7 @@ class Solarium:
             self._log.info("order.replied", order=order_id, response=reply.device_response)
 
     async def audit(self) -> Audit:
-        """Counts for the invariants of DESIGN.md."""
+        """Counts for the invariants of ARCHITECTURE.md."""
         return await self._database.read(lambda connection: audit(connection, self._store))
 
     # What a composition root installs

@@ -1,4 +1,4 @@
-"""All of Solarium's SQL. `confirm` is the hot path: one set of statements for a whole write batch.
+"""Solarium's SQL of payments, orders and partners' access. One set of statements serves a whole batch.
 
 Locks are taken in one order everywhere: accounts by id, then payments by key.
 """

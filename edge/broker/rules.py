@@ -1,7 +1,7 @@
 """Who may publish and subscribe what. Pure; `plugins.py` and `admission.py` ask.
 
 A device reaches only its own topics, and never by a wildcard. Ops reads under `payg/v1/ops`, the bridge does
-everything under `payg/v1`. What no rule allows is denied (DESIGN.md, invariant 6).
+everything under `payg/v1`. What no rule allows is denied (ARCHITECTURE.md, invariant 6).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Every MagicBox frame, defined once with construct (DESIGN.md, Devices).
+"""Every MagicBox frame, defined once with construct.
 
 A frame is HEADER, records (type, length, body), and a MAC of MAC_SIZE bytes over all of it; seal.py makes and
 checks the last. codegen.py turns the header, the records' bodies and the enumerations into wire.py, which

@@ -1,4 +1,4 @@
-"""Sealed frames: wire.py's header and body, authenticated, and encrypted if asked for (DESIGN.md, Devices).
+"""Sealed frames: wire.py's header and body, authenticated, and encrypted if asked for.
 
 `seal` encrypts with AES in counter mode, then signs header and body with HMAC-SHA256 cut to 8 bytes. Each
 direction has its own pair of keys, so a frame never passes in the other one. `unseal` says who sealed a

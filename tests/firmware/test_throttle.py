@@ -1,4 +1,4 @@
-"""The pause, the budget, and the bound on a patient stranger (DESIGN.md, invariant 8)."""
+"""The pause, the budget, and the bound on a patient stranger (ARCHITECTURE.md, invariant 8)."""
 
 import pytest
 from hypothesis import given
