@@ -283,7 +283,6 @@ def _view(row: CommandRow) -> CommandView:
     def at(moment_ms: int | None) -> str | None:
         return None if moment_ms is None else iso(moment_ms)
 
-    owed = "owed" if row.callback_delivered_at_ms is None else "delivered"
     return CommandView(
         id=row.id,
         identifier=row.serial,
@@ -291,13 +290,20 @@ def _view(row: CommandRow) -> CommandView:
         status=row.state,
         created_at=iso(row.created_at_ms),
         expires_at=iso(row.expires_at_ms),
-        callback="none" if row.callback_url is None else owed,
+        callback=_callback(row),
         sent_at=at(row.sent_at_ms),
         sent_by=row.sent_by,
         delivered_at=at(row.replied_at_ms),
         device_response=row.device_response,
         ended_at=at(row.ended_at_ms),
     )
+
+
+def _callback(row: CommandRow) -> str:
+    """Whether somebody is called back; who ends without an answer has nothing to tell."""
+    if row.callback_url is None or row.state in (EXPIRED, CANCELLED):
+        return "none"
+    return "owed" if row.callback_delivered_at_ms is None else "delivered"
 
 
 def _letter(letter: DeadLetter) -> DeadLetterView:

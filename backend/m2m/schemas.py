@@ -62,7 +62,7 @@ class CommandView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A command as operators see it; `status` is one of commands.STATES.
 
     sent_by: mqtt, http, sms or report. delivered_at: when the device replied. ended_at: when it expired or
-    was cancelled. callback: none, owed or delivered.
+    was cancelled. callback: owed (when the device has replied), delivered, or none.
     """
 
     id: int

@@ -83,6 +83,7 @@ async def test_a_command_expires_and_goes_no_more(
     await service.housekeeping.turn()
     status, view = await ask(http, "GET", f"/v1/commands/{number}")
     assert (status, view["status"], view["ended_at"]) == (200, "expired", "2025-12-01T10:11:01Z")
+    assert view["callback"] == "none"
     assert await events(service) == [("unlock_token", "expired")]
     await deliver(service, device)  # too late: an end is an end
     assert (await service.audit()).commands == {"expired": 1}
@@ -168,7 +169,9 @@ async def test_an_answer_after_the_cancel_is_too_late(
 ) -> None:
     number = await create(http, callback_url=receiver.url)
     await deliver(service, device)
-    await ask(http, "POST", f"/v1/commands/{number}/cancel")
+    assert (await ask(http, "GET", f"/v1/commands/{number}"))[1]["callback"] == "owed"
+    _, view = await ask(http, "POST", f"/v1/commands/{number}/cancel")
+    assert view["callback"] == "none"
     await deliver(service, device)
     assert (await service.audit()).commands == {"cancelled": 1}
     assert receiver.arrived.empty()
