@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from backend.solarium.ledger_store import unbalanced_currencies, wrong_balances
-from backend.solarium.store import ORDER_STATES, Store
+from backend.solarium.store import ORDER_STATES, WITHDRAWN, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def audit(connection: Connection, store: Store) -> Audit:
         payments_without_transaction=store.payments_without_transaction(connection),
         unbalanced_currencies=tuple(unbalanced_currencies(connection, store)),
         wrong_balances=wrong_balances(connection, store),
-        days_sold=sum(days for _, days in orders.values()),
+        days_sold=sum(days for state, (_, days) in orders.items() if state != WITHDRAWN),
         orders={state: orders.get(state, (0, 0))[0] for state in ORDER_STATES},
         days={state: orders.get(state, (0, 0))[1] for state in ORDER_STATES},
         days_by_device=store.days_by_device(connection),

@@ -3,10 +3,13 @@
 Nothing booked is ever changed: a correction is a ledger transaction of its own.
 
     resolution   suspense -> customer account, and then as any payment: it buys days
-    reversal     the mirror of all that was booked of the payment; days that a device has got stay there
+    reversal     the mirror of all that was booked of the payment; days whose token is made stay with the
+                 device, and of the others none is made any more
 
 A payment is corrected once in each way; of concurrent corrections one is booked.
 """
+
+from collections.abc import Collection
 
 import structlog
 from sqlalchemy import Connection
@@ -16,7 +19,7 @@ from backend.kit.errors import BadRequest, Conflict, NotFound, Unprocessable
 from backend.kit.keys import Client, market_of
 from backend.kit.runtime import Clock, Entropy, iso
 from backend.solarium.actions_store import Action, note
-from backend.solarium.confirmations import order_days, payment_event
+from backend.solarium.confirmations import ORDER_TOKEN, order_days, payment_event
 from backend.solarium.ledger_store import (
     Correction,
     LedgerPayment,
@@ -37,6 +40,7 @@ from backend.solarium.operator_schemas import (
     SuspensePage,
     SuspenseView,
 )
+from backend.solarium.orders_store import orders_bought, withdraw
 from backend.solarium.posting import CUSTOMER, RESOLVED, REVERSED, SUSPENSE, Account, Entry, post
 from backend.solarium.purchases import REVERSAL
 from backend.solarium.store import Store
@@ -177,6 +181,7 @@ class Corrections:
             net = sum(_net(entry) for entry in booked)
             entries += _mirror(account.id, net, found.amount_subunit - net, f"revenue:{account.market}")
             balance = account.balance_subunit - net
+            self._withdraw(connection, account.id, payment_id, {entry.at_ms for entry in booked})
             self._store.set_balances(connection, {account.id: balance})
         if not turn(connection, self._store, found, REVERSED, found.account_id):
             raise Conflict("the payment was changed in this moment; look again")
@@ -185,6 +190,14 @@ class Corrections:
         action = Action("reverse", f"payment {payment_id}", market_of(found.provider_key), reason)
         note(connection, self._store, by, action, now_ms)
         return CorrectionView(correction_id, payment_id, REVERSED, balance, 0)
+
+    def _withdraw(
+        self, connection: Connection, account_id: int, payment_id: int, booked_ms: Collection[int]
+    ) -> None:
+        """Have no token made of what a reversed payment bought, if it is not made yet."""
+        tables = self._store.tables
+        bought = orders_bought(connection, tables, account_id, payment_id, booked_ms)
+        self._store.outbox.cancel(connection, ORDER_TOKEN, withdraw(connection, tables, bought))
 
     def _visible(self, connection: Connection, payment_id: int, by: Client) -> LedgerPayment:
         found = payment(connection, self._store, payment_id)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Subquery, func, select
 
-from backend.solarium.store import Order
+from backend.solarium.store import WITHDRAWN, Order
 from backend.solarium.tables import Tables
 
 MAX_ACCOUNTS = 20  # of one number: a family has one or two, a shop's agent some more
@@ -29,7 +29,7 @@ def accounts_of_number(
     Days are used up one after the other from when their token is on the device (or was ordered, as long as
     it has not said so). So the last one ends at the latest, over all orders, of an order's time and the
     days of it and of all that follow it. Only
-    orders of the device that is paired now count.
+    orders of the device that is paired now count, and none that was withdrawn.
     """
     accounts = tables.accounts
     mine = (accounts.c.msisdn == msisdn, accounts.c.market == market)
@@ -58,7 +58,7 @@ def _ends(tables: Tables, *mine: ColumnElement[bool]) -> Subquery:
     return (
         select(orders.c.account_id, (at + days * DAY_MS).label("end_ms"))
         .join_from(orders, accounts)
-        .where(*mine, orders.c.device == accounts.c.device)
+        .where(*mine, orders.c.device == accounts.c.device, orders.c.state != WITHDRAWN)
         .subquery()
     )
 

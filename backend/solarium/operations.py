@@ -49,7 +49,7 @@ from backend.solarium.operator_schemas import (
     PlanList,
     PlanRequest,
 )
-from backend.solarium.orders import withdraw
+from backend.solarium.orders import end_orders
 from backend.solarium.purchases import spend
 from backend.solarium.store import Store
 
@@ -243,7 +243,7 @@ class Operations:
             account = self._locked(connection, account_id, by)
             left_ms = paid_until_ms(connection, self._store.tables, account_id) - now_ms
             self._release(connection, account, to=FAULTY, ended_by="swap")
-            withdraw(connection, self._store, account_id, account.device)
+            end_orders(connection, self._store, account_id, account.device)
             self._take(connection, account, serial)
             if left_ms > 0:
                 payment_id = self._operations.last_payment(connection, account_id, account.device)

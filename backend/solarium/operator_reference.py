@@ -243,7 +243,7 @@ def _money(told: Teller) -> list[Operation]:
         ),
         told(
             "POST /v1/payments/{id}/reverse",
-            "Books the mirror of a payment; days that a device has got stay there",
+            "Books the mirror of a payment; days whose token is made stay, of the others none is made",
             MONEY,
             {200: CorrectionView},
             *(404, 409),

@@ -22,6 +22,7 @@ from backend.kit.runtime import Clock
 from backend.kit.vault import Vault
 from backend.solarium.confirmations import ORDER_TOKEN
 from backend.solarium.messages import PERMANENT, Messages
+from backend.solarium.orders_store import orders_for, withdraw
 from backend.solarium.ports import Commands, Devices, Sms, Tokens
 from backend.solarium.store import Issued, Order, Store
 from protocols.tokens.encoding import render
@@ -138,9 +139,10 @@ class Orders:
         return self._vault.open(cast(bytes, order.sealed_digits), order.id).decode()
 
 
-def withdraw(connection: Connection, store: Store, account_id: int, device: str) -> None:
-    """What is still on its way to a device that was swapped stays: its days have moved to another."""
-    orders = store.order_ids(connection, account_id, device)
+def end_orders(connection: Connection, store: Store, account_id: int, device: str) -> None:
+    """Send nothing more of what was on its way to a device that was swapped: its days have moved."""
+    orders = orders_for(connection, store.tables, account_id, device)
+    withdraw(connection, store.tables, orders)
     for kind in (ORDER_TOKEN, SEND_COMMAND, SEND_SMS):
         store.outbox.cancel(connection, kind, orders)
 

@@ -39,7 +39,8 @@ ORDERED = "ordered"  # Moto is being asked
 ISSUED = "issued"  # the token is stored; the command and the short message are on their way
 SENT = "sent"  # M2M has the command
 REPLIED = "replied"  # the device has answered
-ORDER_STATES = (ORDERED, ISSUED, SENT, REPLIED)
+WITHDRAWN = "withdrawn"  # it was ordered only, and then swapped or reversed: no token will be made
+ORDER_STATES = (ORDERED, ISSUED, SENT, REPLIED, WITHDRAWN)
 
 # What a device that has the days says of their token; a customer may have typed it before the command came.
 # By SMS the answer is in words.
@@ -186,12 +187,6 @@ class Store:
         found = {row[0]: Order(*row) for row in connection.execute(statement)}
         return [found.get(order_id) for order_id in order_ids]
 
-    def order_ids(self, connection: Connection, account_id: int, device: str) -> list[str]:
-        """The orders of an account for a device."""
-        orders = self.tables.token_orders
-        statement = select(orders.c.id).where(orders.c.account_id == account_id, orders.c.device == device)
-        return list(connection.execute(statement).scalars())
-
     def issue(self, connection: Connection, tokens: Sequence[Issued]) -> list[str]:
         """Store the tokens of orders that have none; the ids of these."""
         orders = self.tables.token_orders
@@ -327,8 +322,10 @@ class Store:
         """(days sold, days whose order is replied) by device."""
         orders = self.tables.token_orders
         replied = case((orders.c.state == REPLIED, orders.c.days), else_=0)
-        statement = select(orders.c.device, func.sum(orders.c.days), func.sum(replied)).group_by(
-            orders.c.device
+        statement = (
+            select(orders.c.device, func.sum(orders.c.days), func.sum(replied))
+            .where(orders.c.state != WITHDRAWN)
+            .group_by(orders.c.device)
         )
         return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(statement)}
 

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.kit.database import open_database
-from backend.kit.errors import BackendError
+from backend.kit.errors import BackendError, NotFound
 from backend.kit.keys import Client
 from backend.solarium.operations_store import IN_STOCK, EnteredRow
 from backend.solarium.operator_schemas import ResolutionRequest
 from backend.solarium.service import Solarium
 from simulator.clock import ManualClock, SeededEntropy
 from tests.backend.solarium.fakes import PRICE, FakePartners, account, make_service, payment
-from tests.backend.solarium.test_operations import call
+from tests.backend.solarium.test_operations import call, delivered, stocked
 from tests.databases import NewDatabase, examples
 
 OWNER = {"reference": "254543", "business_account": "600100", "reason": "the customer called"}
@@ -104,6 +104,47 @@ async def test_a_reversal_is_the_mirror_of_the_payment(http: TestClient, service
     assert moves == [("payment", 125_000), ("days", -2 * PRICE), ("reversal", -PRICE // 2)]
     assert found["closing_balance_subunit"] == 0
     assert (await service.audit()).sound
+
+
+async def test_no_token_is_made_any_more_of_a_reversed_payment(
+    http: TestClient, service: Solarium, partners: FakePartners, clock: ManualClock
+) -> None:
+    """A token that is made is the customer's; one that waits at Moto would be light for nothing."""
+    await paid(http, service, "P1", amount_subunit=PRICE)
+    await partners.until(1, "order")
+    await partners.until(1, "send")
+    partners.failing["order"] = [NotFound("reported stolen")]
+    second = await paid(http, service, "P2", amount_subunit=4 * PRICE)
+    await partners.until(2, "order")
+    assert (await call(http, "POST", f"/v1/payments/{second}/reverse", {"reason": "why"}))[0] == 200
+    clock.advance(600)
+    service._dispatcher._wake.set()
+    await delivered(service)
+    assert [days for _, _, days in partners.orders.values()] == [1]
+    (mine,) = await service.customers.accounts(msisdn="256700000001", market="UG")
+    assert mine.days_left == 1
+    audit = await service.audit()
+    assert (audit.sound, audit.days_sold, audit.orders["withdrawn"]) == (True, 1, 1)
+
+
+async def test_a_reversal_leaves_the_days_that_a_swap_has_moved(
+    http: TestClient, service: Solarium, partners: FakePartners, clock: ManualClock
+) -> None:
+    """They are of other payments too."""
+    await stocked(http, partners, "D2")
+    await paid(http, service, "P1", amount_subunit=3 * PRICE)
+    second = await paid(http, service, "P2", amount_subunit=4 * PRICE)
+    await partners.until(2, "send")
+    clock.advance(1)
+    partners.failing["order"] = [NotFound("not yet")]
+    account = await account_id(http)
+    assert (await call(http, "POST", f"/v1/accounts/{account}/swap", {"serial": "D2"}))[0] == 200
+    await partners.until(3, "order")
+    assert (await call(http, "POST", f"/v1/payments/{second}/reverse", {"reason": "why"}))[0] == 200
+    clock.advance(600)
+    service._dispatcher._wake.set()
+    await delivered(service)
+    assert [days for device, _, days in partners.orders.values() if device == "D2"] == [7]
 
 
 async def test_after_a_reversal_a_debt_is_paid_first(

@@ -81,7 +81,7 @@ async def test_resolutions_27_days_above_995_are_several_tokens(
 
 async def test_less_than_a_day_buys_nothing_yet(service: Solarium, partners: FakePartners) -> None:
     await confirm(service, "A", amount_subunit=PRICE - 1)
-    assert (await service.audit()).orders == {"ordered": 0, "issued": 0, "sent": 0, "replied": 0}
+    assert not any((await service.audit()).orders.values())
     await confirm(service, "B", amount_subunit=1)
     await settled(service, sent=1)
     assert [days for _, _, days in partners.orders.values()] == [1]
