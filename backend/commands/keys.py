@@ -22,7 +22,7 @@ from backend.kit import master
 from backend.kit.database import Database
 from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import CannotStart
-from backend.kit.key_table import KeyRow, KeyTable
+from backend.kit.key_table import REVOKED_MS, KeyRow, KeyTable
 from backend.kit.peers import networks_of
 from backend.kit.runtime import Clock, SystemClock, SystemEntropy, iso, token_hex
 from backend.kit.vault import Vault
@@ -71,6 +71,8 @@ def show(place: Place) -> int:
         for row in await desk.rows():
             end = "never" if row.expires_at_ms is None else iso(row.expires_at_ms)
             state = "valid" if row.is_valid(now_ms) else "expired"
+            if row.expires_at_ms == REVOKED_MS:
+                state, end = "revoked", "at once"
             markets, allowed = ",".join(row.markets) or "all", ",".join(row.allowed) or "anywhere"
             print(
                 f"{row.id}  {state:7}  client={row.client}  markets={markets}  from={allowed}  "
@@ -103,7 +105,7 @@ def rotate(place: Place, *, client: str, overlap: str) -> int:
         # In this order a crash leaves the old keys valid: rotate again.
         await _install(desk, key, client, old[-1].markets, old[-1].allowed)
         is_told = _tell_services(desk, key, old)
-        await _expire(desk, old, desk.clock.now_ms() + overlap_s * 1000)
+        await _expire(desk, old, desk.clock.now_ms() + overlap_s * 1000 if overlap_s else REVOKED_MS)
         desk.log(
             "rotated",
             client=client,
@@ -126,7 +128,7 @@ def revoke(place: Place, *, client: str, key_id: str | None) -> int:
         rows = [row for row in await _valid(desk, client) if key_id in (None, row.id)]
         if not rows:
             raise CannotStart(f"{client} has no valid key {key_id}; see payg keys list {desk.service}")
-        await _expire(desk, rows, desk.clock.now_ms())
+        await _expire(desk, rows, REVOKED_MS)
         desk.log("revoked", client=client, keys=[row.id for row in rows])
         print(f"revoked: {', '.join(row.id for row in rows)}")
 

@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, or
 
 from backend.kit.rows import insert_new
 
+REVOKED_MS = 0  # when a revoked key ended: before any time that a clock is set back to
 ID_LENGTH = 8  # hex digits of a keyed hash: enough to tell a client's few keys apart, nothing to guess from
 
 

@@ -112,6 +112,8 @@ async def test_a_partner_s_key_comes_changes_and_goes(tmp_path: Path) -> None:
         assert not any(key in row for key in (first, second) for row in rows)
         code, output, _ = await payg("keys", "revoke", "solarium", "--client", "bank", *place)
         assert (code, output.startswith("revoked: ")) == (0, True)
+        rows = [line for line in await listed(place) if "client=bank" in line]
+        assert [row.split()[1] for row in rows] == ["revoked", "revoked"]  # whatever a clock says later
         async with asyncio.timeout(10):
             while await status(second) != 401:
                 await asyncio.sleep(0.05)
