@@ -119,7 +119,8 @@ class Reconciliation:
         """The report on a time. `lines`: the statement; None: the provider is asked for it.
 
         each: one that has no statement is asked about every payment. Unprocessable: no such provider, or it
-        has no statement to ask for. BadRequest: the time is none. Conflict: the slot is done, or in hand.
+        has no statement to ask for. BadRequest: the time is none, or lines contradict each other. Conflict:
+        the slot is done, or in hand.
         """
         if span.provider_key not in self.providers:
             raise Unprocessable(f"no provider is configured for {span.provider_key!r}")
@@ -127,6 +128,7 @@ class Reconciliation:
             raise BadRequest("the time ends before it begins", fields=[("until", "is before since")])
         if lines is None and not each and not self._asking.has_statement(span.provider_key):
             raise Unprocessable(f"{span.provider_key} has no statement to ask for; send its lines")
+        _check_lines(lines or ())
         run_id = await self._claimed(span)
         try:
             stated = await self._asking.stated(span.provider_key, span.first_ms, span.last_ms, lines)
@@ -337,6 +339,15 @@ class Reconciliation:
             )
         if len(alerts) > MAX_ALERTS:
             self._log.error("reconciliation.differences", provider_key=provider_key, new=len(alerts))
+
+
+def _check_lines(lines: Sequence[StatementLine]) -> None:
+    """BadRequest: a transaction has two lines that differ; one would hide what the other one shows."""
+    first: dict[str, StatementLine] = {}
+    for number, line in enumerate(lines):
+        if first.setdefault(line.provider_tx, line) != line:
+            text = "is another line of a transaction that stands before it; send what is right"
+            raise BadRequest("lines contradict each other", fields=[(f"lines[{number}]", text)])
 
 
 def _incoming(provider_key: str, line: StatementLine) -> Incoming | None:

@@ -143,6 +143,7 @@ async def test_a_reference_that_may_be_cut_is_left_to_an_operator(client, provid
         ({"provider_key": "tz_halotel_halopesa", "lines": []}, "key", 422),
         ({"lines": [], "until": iso(0)}, "key", 400),
         ({"lines": [{"provider_tx": "x"}]}, "key", 400),
+        ({"lines": [line("x"), line("x", 400_00)]}, "key", 400),  # one would hide the other
         ({"lines": [line("x", provider_ref="a\x00")]}, "key", 400),
         ({"lines": []}, "no", 401),
         ({"lines": []}, "ug", 403),
