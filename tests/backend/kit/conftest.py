@@ -45,12 +45,17 @@ class Box:
 
 
 @pytest.fixture
-async def box(database_url: str, clock: ManualClock) -> AsyncIterator[Box]:
+async def database(database_url: str) -> AsyncIterator[Database]:
     database = open_database(database_url, "kit")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def box(database: Database, clock: ManualClock) -> Box:
     box = Box(database, clock)
     await database.write(box.metadata.create_all)
-    yield box
-    await database.close()
+    return box
 
 
 def out(key: str, kind: str = "k", **payload: object) -> Outgoing:

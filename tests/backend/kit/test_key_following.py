@@ -1,14 +1,13 @@
 """A running service follows its table of API keys: rotated, revoked, allowed from some networks only."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import MetaData
 
-from backend.kit.database import Database, open_database
+from backend.kit.database import Database
 from backend.kit.errors import BackendError, Unauthorized
 from backend.kit.key_table import KeyTable
 from backend.kit.keys import MAX_KEY, PAUSE_S, RELOAD_S, WRONG, WRONG_WINDOW_S, ApiKeys
@@ -32,13 +31,6 @@ class Reading:
         if self.is_away:
             raise BackendError("away")
         return await self._database.read(work)
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = open_database(database_url, "kit")
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -1,23 +1,14 @@
 """The master key opens a database's root key; another one is refused, and replacing it costs nothing else."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 import sqlalchemy as sa
 
 from backend.kit import master
-from backend.kit.database import Database, open_database
+from backend.kit.database import Database
 from backend.kit.errors import CannotStart
 from simulator.clock import SeededEntropy
 
 OLD, NEW = bytes(range(32)), bytes(range(1, 33))
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = open_database(database_url, "kit")
-    yield database
-    await database.close()
 
 
 async def test_the_root_key_stays(database: Database) -> None:

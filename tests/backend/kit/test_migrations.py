@@ -8,6 +8,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
 
+from backend.build import SERVICES
 from backend.kit.database import open_database
 from backend.kit.errors import CannotStart
 from backend.kit.migrations import configuration, migrate, newest
@@ -24,14 +25,11 @@ def _metadata(service: str) -> MetaData:
     return store(*arguments.get(service, [vault.pepper])).metadata
 
 
-SERVICES = ("solarium", "momo", "mega", "moto", "m2m", "mese")
-
-
 def _changes(metadata: MetaData) -> Callable[[Connection], list[object]]:
     return lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)
 
 
-@pytest.mark.parametrize("service", [*SERVICES, "hub"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_a_start_and_alembic_know_the_same_newest_revision(service: str) -> None:
     assert ScriptDirectory.from_config(configuration(service)).get_current_head() == newest(service)
 

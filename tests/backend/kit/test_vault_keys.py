@@ -1,13 +1,11 @@
 """Secrets at rest: sealed, or hashed under a key."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import MetaData, select
 
-from backend.kit.database import Database, open_database
+from backend.kit.database import Database
 from backend.kit.errors import InternalError
 from backend.kit.keys import ApiKeys, Client
 from backend.kit.vault import SEALED, Vault
@@ -70,13 +68,6 @@ def test_fingerprints_depend_on_the_master_key() -> None:
 def test_any_header_has_a_fingerprint() -> None:
     header = b"\xff".decode("utf-8", "surrogateescape")  # as aiohttp hands it over
     assert vault().fingerprint(header) != vault().fingerprint("")
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = open_database(database_url, "kit")
-    yield database
-    await database.close()
 
 
 async def test_keys_are_found_by_hash_and_several_are_valid(database: Database) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import pytest
 from aiohttp.test_utils import TestClient
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from sqlalchemy import Connection, update
 
 from backend.kit.database import Database
@@ -358,13 +356,6 @@ async def test_keys_are_sealed_at_rest(service: M2mService, database: Database) 
     link_key, fingerprint = await database.read(stored)
     assert bytes(range(16)) not in link_key
     assert PASSWORD not in fingerprint
-
-
-async def test_migrations_make_the_tables_of_the_store(service: M2mService, database: Database) -> None:
-    def differences(connection: Connection) -> list[object]:
-        return compare_metadata(MigrationContext.configure(connection), service._store.metadata)
-
-    assert await database.read(differences) == []
 
 
 async def test_many_devices_at_once(service: M2mService, make_device, clock: ManualClock) -> None:

@@ -12,11 +12,12 @@ from backend.momo.service import Config, MomoService
 class Gateway:
     """`make_sandbox(parts, momo_url)` gives a sandbox and its application, `wire(parts, url)` momo's part.
 
-    `callbacks`: whether the sandbox can reach momo.
+    `payment`: what `settled` pays. `callbacks`: whether the sandbox can reach momo.
     """
 
-    def __init__(self, url, http, billing, *, make_sandbox, wire, name, callbacks=True, port=None):
+    def __init__(self, url, http, billing, *, make_sandbox, wire, name, payment, callbacks=True, port=None):
         self.billing = billing
+        self._payment = payment
         momo_port = port or unused_port()
         self.port = momo_port
         self.url = f"http://127.0.0.1:{momo_port}"
@@ -52,6 +53,11 @@ class Gateway:
         await self.sandbox_server.close()
         for database in self._databases:
             await database.close()
+
+    async def settled(self, **changes):
+        """A payment, as it is when nothing more happens to it."""
+        payment = await self.client.pay(**{**self._payment, **changes})
+        return await self.client.wait(payment.payment_id, wait_s=8)
 
     async def row(self, payment_id):
         """A payment as it is stored."""

@@ -37,9 +37,8 @@ def gateway(url, http, billing, *, callbacks=True, approve_after_s=0.05):
         provider = AirtelProvider(config, entropy=SystemEntropy(), **parts)
         return {"providers": {"ug_airtel_money": provider}, "shared_hooks": {"airtel": provider}}
 
-    return Gateway(
-        url, http, billing, make_sandbox=make_sandbox, wire=wire, name="airtel", callbacks=callbacks
-    )
+    parts = {"make_sandbox": make_sandbox, "wire": wire}
+    return Gateway(url, http, billing, name="airtel", payment=PAYMENT, callbacks=callbacks, **parts)
 
 
 @pytest.fixture
@@ -48,17 +47,12 @@ async def world(database_url, http_client, billing):
         yield world
 
 
-async def settled(world, **changes):
-    payment = await world.client.pay(**{**PAYMENT, **changes})
-    return await world.client.wait(payment.payment_id, wait_s=8)
-
-
 @pytest.mark.parametrize(
     "msisdn", ["256752604392", "256750000011", "256750000012", "256750000021", "256750000022"]
 )
 async def test_a_payment_is_confirmed_once(world, msisdn):
     """Also with its callback lost or doubled, its answer lost, and over the rate at first."""
-    payment = await settled(world, msisdn=msisdn)
+    payment = await world.settled(msisdn=msisdn)
     assert payment.status == "confirmed"
     (booked,) = world.billing.booked.values()
     row = await world.row(payment.payment_id)
@@ -69,7 +63,7 @@ async def test_a_payment_is_confirmed_once(world, msisdn):
 
 
 async def test_the_callback_to_the_shared_address_is_kept_with_its_payment(world):
-    payment = await settled(world)
+    payment = await world.settled()
     kept = await world.momo._database.read(lambda c: world.momo._store.callbacks_of(c, payment.payment_id))
     assert [json.loads(body)["transaction"]["status_code"] for body in kept] == ["TS"]
 
@@ -85,7 +79,7 @@ async def test_the_callback_to_the_shared_address_is_kept_with_its_payment(world
     ],
 )
 async def test_a_refused_payment_fails(world, msisdn, reason):
-    payment = await settled(world, msisdn=msisdn)
+    payment = await world.settled(msisdn=msisdn)
     assert (payment.status, payment.reason) == ("failed", reason)
     assert world.billing.confirmed == []
 

@@ -43,9 +43,8 @@ def gateway(url, http, billing, *, callbacks=True, default="Cancelled", approve_
             "paybills": {DarajaC2b.hook: DarajaC2b(DarajaC2bConfig("ke_safaricom_mpesa", SECRET))},
         }
 
-    return Gateway(
-        url, http, billing, make_sandbox=make_sandbox, wire=wire, name="daraja", callbacks=callbacks
-    )
+    parts = {"make_sandbox": make_sandbox, "wire": wire}
+    return Gateway(url, http, billing, name="daraja", payment=PAYMENT, callbacks=callbacks, **parts)
 
 
 @pytest.fixture
@@ -61,14 +60,9 @@ async def booked(world, number=1):
     return list(world.billing.booked.values())
 
 
-async def settled(world, **changes):
-    payment = await world.client.pay(**{**PAYMENT, **changes})
-    return await world.client.wait(payment.payment_id, wait_s=8)
-
-
 async def test_a_push_is_confirmed_once_though_it_is_told_twice(world):
     """Its callback and the paybill's confirmation carry one receipt."""
-    payment = await settled(world)
+    payment = await world.settled()
     assert payment.status == "confirmed"
     (payment_booked,) = await booked(world)
     assert payment_booked["amount_subunit"] == 500_00
@@ -94,20 +88,20 @@ async def test_a_push_is_confirmed_once_though_it_is_told_twice(world):
     ],
 )
 async def test_a_refused_push_fails_and_books_nothing(world, msisdn, reason):
-    payment = await settled(world, msisdn=msisdn)
+    payment = await world.settled(msisdn=msisdn)
     assert (payment.status, payment.reason) == ("failed", reason)
     assert world.billing.confirmed == []
 
 
 @pytest.mark.parametrize("msisdn", ["254700000012", "254700000014", "254700000022"])
 async def test_duplicates_lost_callbacks_and_rate_limits(world, msisdn):
-    assert (await settled(world, msisdn=msisdn)).status == "confirmed"
+    assert (await world.settled(msisdn=msisdn)).status == "confirmed"
     assert len(await booked(world)) == 1
     assert await world.sandbox.prompts.count() == 1
 
 
 async def test_all_calls_lost_the_receipt_is_pulled(world):
-    payment = await settled(world, msisdn="254700000011")
+    payment = await world.settled(msisdn="254700000011")
     assert payment.status == "confirmed"
     (payment_booked,) = await booked(world)
     paid = await world.sandbox.pull(0, 2**60, 0)
@@ -116,12 +110,12 @@ async def test_all_calls_lost_the_receipt_is_pulled(world):
 
 async def test_an_unreachable_callback_url_is_made_up_for(database_url, http_client, billing):
     async with gateway(database_url, http_client, billing, callbacks=False) as world:
-        assert (await settled(world)).status == "confirmed"
+        assert (await world.settled()).status == "confirmed"
 
 
 async def test_a_push_whose_answer_is_lost_is_not_repeated(world):
     """The first try was taken: the callback brings its id, and the customer is asked once."""
-    payment = await settled(world, msisdn="254700000021")
+    payment = await world.settled(msisdn="254700000021")
     assert payment.status == "confirmed"
     assert await world.sandbox.prompts.count() == 1
     assert len(await booked(world)) == 1
@@ -131,7 +125,7 @@ async def test_a_second_push_of_a_busy_customer_fails(world):
     first = await world.client.pay(**{**PAYMENT, "msisdn": "254700000006"})
     while not await world.sandbox.prompts.count():
         await asyncio.sleep(0.01)
-    second = await settled(world, msisdn="254700000006", idempotency_key="k2")
+    second = await world.settled(msisdn="254700000006", idempotency_key="k2")
     assert second.status == "failed"
     assert second.reason.startswith("Unable to lock subscriber")
     assert (await world.client.wait(first.payment_id, wait_s=0)).status == "pending"

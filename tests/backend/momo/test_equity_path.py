@@ -57,18 +57,14 @@ def gateway(url, http, billing, *, approve_after_s=0.05, port=None):
             "paybills": {EquityIpn.hook: EquityIpn(ipn)},
         }
 
-    return Gateway(url, http, billing, make_sandbox=make_sandbox, wire=wire, name="equity", port=port)
+    parts = {"make_sandbox": make_sandbox, "wire": wire}
+    return Gateway(url, http, billing, name="equity", payment=PAYMENT, port=port, **parts)
 
 
 @pytest.fixture
 async def world(database_url, http_client, billing):
     async with gateway(database_url, http_client, billing) as world:
         yield world
-
-
-async def settled(world, **changes):
-    payment = await world.client.pay(**{**PAYMENT, **changes})
-    return await world.client.wait(payment.payment_id, wait_s=8)
 
 
 async def booked(world):
@@ -89,7 +85,7 @@ async def booked(world):
     ],
 )
 async def test_a_push_is_confirmed_once(world, msisdn, telco):
-    payment = await settled(world, msisdn=msisdn)
+    payment = await world.settled(msisdn=msisdn)
     assert payment.status == "confirmed"
     row = await world.row(payment.payment_id)
     prompt = await world.sandbox.prompts.prompt(ref_of(row.provider_ref))
@@ -110,7 +106,7 @@ async def test_a_push_is_confirmed_once(world, msisdn, telco):
     ],
 )
 async def test_a_refused_push_fails(world, msisdn, reason):
-    payment = await settled(world, msisdn=msisdn)
+    payment = await world.settled(msisdn=msisdn)
     assert (payment.status, payment.reason) == ("failed", reason)
     assert world.billing.confirmed == []
 

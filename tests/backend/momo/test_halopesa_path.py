@@ -32,7 +32,8 @@ def gateway(url, http, billing, *, approve_after_s=0.05, port=None):
         config = HalopesaConfig(url, url, "payg", "id", "secret", "api")
         return {"providers": {"tz_halotel_halopesa": HalopesaProvider(config, **parts)}}
 
-    return Gateway(url, http, billing, make_sandbox=make_sandbox, wire=wire, name="halopesa", port=port)
+    parts = {"make_sandbox": make_sandbox, "wire": wire}
+    return Gateway(url, http, billing, name="halopesa", payment=PAYMENT, port=port, **parts)
 
 
 @pytest.fixture
@@ -41,15 +42,10 @@ async def world(database_url, http_client, billing):
         yield world
 
 
-async def settled(world, **changes):
-    payment = await world.client.pay(**{**PAYMENT, **changes})
-    return await world.client.wait(payment.payment_id, wait_s=8)
-
-
 @pytest.mark.parametrize("msisdn", ["255621234567", "255620000012", "255620000021", "255620000022"])
 async def test_a_checkout_is_confirmed_once(world, msisdn):
     """Also told twice, with its answer lost, and over the rate at first: the customer is asked once."""
-    payment = await settled(world, msisdn=msisdn)
+    payment = await world.settled(msisdn=msisdn)
     assert payment.status == "confirmed"
     (booked,) = world.billing.booked.values()
     assert (booked["amount_subunit"], booked["currency"]) == (10_000_00, "TZS")
@@ -65,7 +61,7 @@ async def test_a_checkout_is_confirmed_once(world, msisdn):
     ],
 )
 async def test_a_refused_checkout_fails(world, msisdn, reason):
-    payment = await settled(world, msisdn=msisdn)
+    payment = await world.settled(msisdn=msisdn)
     assert (payment.status, payment.reason) == ("failed", reason)
     assert world.billing.confirmed == []
 

@@ -3,18 +3,13 @@
 import asyncio
 
 import pytest
-from aiohttp.test_utils import TestServer, unused_port
 
-from backend.kit.database import open_database
 from backend.kit.errors import Unprocessable
-from backend.kit.runtime import SystemClock, SystemEntropy
-from backend.momo.client import MomoClient
 from backend.momo.providers.mtn import MtnConfig, MtnProvider
-from backend.momo.routes import make_app
-from backend.momo.service import Config, MomoService
-from simulator.providers.mtn.routes import make_app as mtn_app
+from simulator.providers.mtn.routes import make_app
 from simulator.providers.mtn.sandbox import MtnSandbox, MtnSandboxConfig
 from simulator.providers.mtn.store import ApiUser
+from tests.backend.momo.gateway import Gateway
 
 PAYMENT = {
     "reference": "254543",
@@ -27,58 +22,23 @@ PAYMENT = {
 }
 
 
-class World:
-    """The sandbox and momo on real sockets; `callbacks`: whether the sandbox can reach momo."""
-
-    def __init__(self, url, http, billing, *, callbacks=True, approve_after_s=0.05):
-        self.billing = billing
-        clock, entropy = SystemClock(), SystemEntropy()
+def gateway(url, http, billing, *, callbacks=True, approve_after_s=0.05):
+    def make_sandbox(parts, _):
         user = ApiUser("user-ug", "mtnuganda", "127.0.0.1", "key-ug")
-        self.sandbox_database = open_database(url, "mtn")
-        self.sandbox = MtnSandbox(
-            database=self.sandbox_database,
-            clock=clock,
-            entropy=entropy,
-            http=http,
-            config=MtnSandboxConfig("sub", [user], approve_after_s),
-        )
-        self.sandbox_server = TestServer(mtn_app(self.sandbox), port=unused_port())
-        momo_port = unused_port()
-        config = MtnConfig(
-            f"http://127.0.0.1:{self.sandbox_server.port}", "mtnuganda", "UGX", "user-ug", "key-ug", "sub"
-        )
-        self.database = open_database(url, "momo")
-        self.momo = MomoService(
-            database=self.database,
-            clock=clock,
-            entropy=entropy,
-            config=Config(f"http://127.0.0.1:{momo_port if callbacks else unused_port()}", b"pepper"),
-            billing=billing,
-            providers={"ug_mtn_mobilemoney": MtnProvider(config, http=http, clock=clock)},
-        )
-        self.server = TestServer(make_app(self.momo, self.momo.keys), port=momo_port)
-        self.client = MomoClient(http=http, base_url=f"http://127.0.0.1:{momo_port}", api_key="key")
+        sandbox = MtnSandbox(config=MtnSandboxConfig("sub", [user], approve_after_s), **parts)
+        return sandbox, make_app(sandbox)
 
-    async def __aenter__(self):
-        await self.sandbox.start()
-        await self.momo.start()
-        await self.momo.install_key("key", client="mese")
-        await self.sandbox_server.start_server()
-        await self.server.start_server()
-        return self
+    def wire(parts, url):
+        config = MtnConfig(url, "mtnuganda", "UGX", "user-ug", "key-ug", "sub")
+        return {"providers": {"ug_mtn_mobilemoney": MtnProvider(config, **parts)}}
 
-    async def __aexit__(self, *_):
-        await self.momo.stop()
-        await self.sandbox.stop()
-        await self.server.close()
-        await self.sandbox_server.close()
-        await self.database.close()
-        await self.sandbox_database.close()
+    parts = {"make_sandbox": make_sandbox, "wire": wire}
+    return Gateway(url, http, billing, name="mtn", payment=PAYMENT, callbacks=callbacks, **parts)
 
 
 @pytest.fixture
 async def world(database_url, http_client, billing):
-    async with World(database_url, http_client, billing) as world:
+    async with gateway(database_url, http_client, billing) as world:
         yield world
 
 
@@ -110,7 +70,7 @@ async def test_checklist_16_to_19_a_payment_is_confirmed_once(world):
 
 
 async def test_a_lost_callback_is_made_up_for_by_a_poll(database_url, http_client, billing):
-    async with World(database_url, http_client, billing, callbacks=False) as world:
+    async with gateway(database_url, http_client, billing, callbacks=False) as world:
         payment = await world.client.pay(**PAYMENT)
         assert (await world.client.wait(payment.payment_id, wait_s=5)).status == "confirmed"
     assert len(billing.confirmed) == 1
@@ -142,9 +102,9 @@ async def test_an_ongoing_payment_stays_pending(world):
 
 
 async def test_everything_is_killed_before_the_customer_decides(database_url, http_client, billing):
-    async with World(database_url, http_client, billing, approve_after_s=0.3) as first:
+    async with gateway(database_url, http_client, billing, approve_after_s=0.3) as first:
         payment = await first.client.pay(**PAYMENT)
-    async with World(database_url, http_client, billing) as second:
+    async with gateway(database_url, http_client, billing) as second:
         settled = await second.client.wait(payment.payment_id, wait_s=5)
     assert settled.status == "confirmed"
     assert len(billing.booked) == 1

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 import pytest
 from aiohttp.test_utils import TestClient
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
@@ -123,13 +121,6 @@ async def test_secrets_are_sealed_at_rest(service: MotoService, database: Databa
     sealed = await database.read(stored)
     assert all(bytes.fromhex(SECRET) not in secret for secret in sealed)
     assert SECRET not in repr(MotoConfig(master_key=SECRET.encode()))
-
-
-async def test_migrations_make_the_tables_of_the_store(service: MotoService, database: Database) -> None:
-    def differences(connection: Connection) -> list[object]:
-        return compare_metadata(MigrationContext.configure(connection), service._store.metadata)
-
-    assert await database.read(differences) == []
 
 
 async def test_unavailable_is_a_page() -> None:

@@ -6,6 +6,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from backend.kit.database import Database, open_database
+from backend.kit.http import AiohttpClient
+from backend.solarium.client import SolariumClient
 from backend.solarium.routes import make_app
 from backend.solarium.service import Solarium
 from simulator.clock import ManualClock, SeededEntropy
@@ -41,3 +43,8 @@ async def service(
 async def http(service: Solarium) -> AsyncIterator[TestClient]:
     async with TestClient(TestServer(make_app(service, service.keys))) as client:
         yield client
+
+
+@pytest.fixture
+def client(http: TestClient, http_client: AiohttpClient) -> SolariumClient:
+    return SolariumClient(http=http_client, base_url=str(http.make_url("")), api_key=API_KEY)

@@ -3,17 +3,11 @@
 import pytest
 
 from backend.kit.runtime import iso
-from backend.solarium.client import SolariumClient
 from tests.backend.conftest import START_MS
-from tests.backend.solarium.fakes import API_KEY, payment
+from tests.backend.solarium.fakes import payment
 from tests.backend.solarium.test_operations import call
 
 KEY = "ug_mtn_mobilemoney"
-
-
-@pytest.fixture
-def client(http, http_client):
-    return SolariumClient(http=http_client, base_url=str(http.make_url("")), api_key=API_KEY)
 
 
 async def book(service, *transactions, **changes):

@@ -10,11 +10,6 @@ from backend.solarium.service import Solarium
 from tests.backend.solarium.fakes import API_KEY, PRICE, UG, payment
 
 
-@pytest.fixture
-def client(http: TestClient, http_client: AiohttpClient) -> SolariumClient:
-    return SolariumClient(http=http_client, base_url=str(http.make_url("")), api_key=API_KEY)
-
-
 async def test_validate(client: SolariumClient, service: Solarium) -> None:
     for reference, amount in (("254543", None), ("254543", PRICE), ("254543", 1), ("x", None)):
         asked = {"reference": reference, "amount_subunit": amount, **UG}

@@ -30,11 +30,6 @@ RW = {
 }
 
 
-@pytest.fixture
-def client(http: TestClient, http_client: AiohttpClient) -> SolariumClient:
-    return SolariumClient(http=http_client, base_url=str(http.make_url("")), api_key=API_KEY)
-
-
 async def issued(partners: FakePartners, count: int) -> None:
     """Until `count` tokens have left by SMS: stored before that."""
     await partners.until(count, "send")
