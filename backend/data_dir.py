@@ -137,7 +137,9 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise DataDirError(f"{folder} can't be made ({error.strerror}); name another --data-dir") from error
+        raise DataDirError(
+            f"{folder} can't be made ({error.strerror}); name another --data-dir or --database-url"
+        ) from error
 
 
 def _hold(folder: Path, user: str) -> None:
@@ -147,7 +149,7 @@ def _hold(folder: Path, user: str) -> None:
     except BlockingIOError as error:
         raise DataDirError(
             f"{folder} is in use: another payg process runs {user} there; stop it, or choose another "
-            "--data-dir"
+            "--data-dir or --database-url"
         ) from error
 
 

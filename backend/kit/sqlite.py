@@ -6,10 +6,11 @@ inline  both on the caller's thread: deterministic, for a world in virtual time
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,16 +54,15 @@ PRAGMAS = (
 
 
 class SqliteDatabase(OutboxSignal):
-    """See the module. The file is created if it is missing."""
+    """See the module. The file is created if it is missing, for its owner alone."""
 
     one_writer = True
 
     def __init__(self, path: Path, *, inline: bool = False):
         super().__init__()
         self._path = path
-        url = f"sqlite:///{path}"
-        self._write_engine = _sqlite_engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
-        self._read_engine = _sqlite_engine(url, begin="BEGIN", pool_size=READERS)
+        self._write_engine = _sqlite_engine(path, begin="BEGIN IMMEDIATE", pool_size=1)
+        self._read_engine = _sqlite_engine(path, begin="BEGIN", pool_size=READERS)
         self._writer = None if inline else ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-write")
         self._readers = (
             None if inline else ThreadPoolExecutor(READERS, thread_name_prefix=f"{path.stem}-read")
@@ -128,9 +128,9 @@ def _code(error: exc.SQLAlchemyError) -> int:
     return code & 0xFF  # the upper bits say more
 
 
-def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> Engine:
+def _sqlite_engine(path: Path, *, begin: str, pool_size: int) -> Engine:
     engine = create_engine(
-        url,
+        f"sqlite:///{path}",
         pool_size=pool_size,
         max_overflow=0,
         hide_parameters=True,
@@ -146,9 +146,17 @@ def _sqlite_engine(url: str, *, begin: str, pool_size: int) -> Engine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    def on_do_connect(*_: object) -> None:
+        # SQLite would let everybody read it: customers' names and numbers are in it. What it puts beside the
+        # file is as private as the file. Where it can't be made, connecting says why. Never open one that is
+        # there: to close it would give up the locks that this process's connections have on it.
+        with suppress(OSError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
     def on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
+    event.listen(engine, "do_connect", on_do_connect)
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import stat
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -192,3 +193,11 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DatabaseUrlError, match=r"can't be made \(Not a directory\)"):
         open_database(f"sqlite:///{tmp_path}/file/data", "kit")
+
+
+async def test_a_new_file_and_what_is_beside_it_are_their_owners_alone(
+    database: Database, tmp_path: Path
+) -> None:
+    await database.write(lambda connection: put(connection, "a"))
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "made").iterdir()}
+    assert modes == {"kit.db": 0o600, "kit.db-wal": 0o600, "kit.db-shm": 0o600}
