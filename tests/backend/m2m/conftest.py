@@ -253,3 +253,10 @@ async def receiver() -> AsyncIterator[Receiver]:
     async with TestServer(app) as server:
         receiver.url = str(server.make_url("/hook"))
         yield receiver
+
+
+async def at_rest(service: M2mService) -> None:
+    """The dispatcher has dealt with what it had in hand."""
+    async with asyncio.timeout(10):
+        while any(service._dispatcher._running.values()):
+            await asyncio.sleep(0.001)

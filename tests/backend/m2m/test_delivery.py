@@ -14,6 +14,7 @@ from backend.m2m import callbacks
 from backend.m2m.service import M2mService
 from protocols.magicbox import wire
 from simulator.clock import ManualClock
+from tests.backend.m2m.conftest import at_rest
 
 SERIAL = "SCBLNX/A/BT/240300126005"
 NOW_S = 1_764_583_800
@@ -214,13 +215,6 @@ async def test_checklist_72_115_a_callback_as_the_oracle_verifies_it(
     assert lowered["webhook-id"] == "m2m-command-1"
 
 
-async def settled(service: M2mService, database: Database) -> None:
-    """The dispatcher has dealt with what it had in hand."""
-    async with asyncio.timeout(10):
-        while any(service._dispatcher._running.values()):
-            await asyncio.sleep(0.001)
-
-
 async def test_checklist_73_ten_retries_then_a_dead_letter(
     service: M2mService, database: Database, device, receiver, clock: ManualClock
 ) -> None:
@@ -230,7 +224,7 @@ async def test_checklist_73_ten_retries_then_a_dead_letter(
     await send(service, device)
     for _ in range(11):
         await receiver.next()
-        await settled(service, database)
+        await at_rest(service)
         clock.advance(3600)
         database.committed(frozenset({"callback"}))
     assert receiver.arrived.empty()
@@ -246,11 +240,11 @@ async def test_a_retried_callback_is_delivered_once(
     await send(service, device, device.status())
     await send(service, device)
     first, _ = await receiver.next()
-    await settled(service, database)
+    await at_rest(service)
     clock.advance(3600)
     database.committed(frozenset({"callback"}))
     second, _ = await receiver.next()
-    await settled(service, database)
+    await at_rest(service)
     assert first["webhook-id"] == second["webhook-id"]
     assert first["webhook-timestamp"] != second["webhook-timestamp"]
 
@@ -269,7 +263,7 @@ async def test_a_name_that_moved_inside_is_not_called(
     resolver.addresses["public.example"] = ["127.0.0.1"]
     await send(service, device, device.status())
     await send(service, device)
-    await settled(service, database)
+    await at_rest(service)
 
     def error(connection: Connection) -> str | None:
         return connection.exec_driver_sql("SELECT last_error FROM outbox").scalar_one()
@@ -302,11 +296,11 @@ async def test_kill_between_any_two_steps(
     await (await restarted()).feed.confirm([item.id])
     assert await states(service) == {"replied": 1}
     await receiver.next()
-    await settled(service, database)
+    await at_rest(service)
     await service.stop()
     last = await restarted()
     await last.start()
-    await settled(last, database)
+    await at_rest(last)
     await last.stop()
     assert receiver.arrived.empty()
     assert device.executed == [1]

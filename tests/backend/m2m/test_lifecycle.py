@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient
 from backend.m2m.lifecycle_store import Viewer
 from backend.m2m.service import M2mService
 from simulator.clock import ManualClock
+from tests.backend.m2m.conftest import at_rest
 
 SERIAL = "SCBLNX/A/BT/240300126005"
 ALL = Viewer("tester", ())
@@ -44,11 +45,6 @@ async def events(service: M2mService) -> list[tuple[str, str]]:
         (document["name"], document["status"])
         for document in (json.loads(item.payload) for item in items if item.channel == "command")
     ]
-
-
-async def settled(service: M2mService) -> None:
-    while any(service._dispatcher._running.values()):
-        await asyncio.sleep(0)
 
 
 # Expiry
@@ -240,7 +236,7 @@ async def test_a_report_of_execution_is_a_reply(
         assert (view["device_response"], view["sent_by"]) == ("OK", "report")
     _, sent = await receiver.next()
     assert json.loads(sent)["device_response"] == "OK"
-    await settled(service)
+    await at_rest(service)
     assert receiver.arrived.empty()
     assert (await ask(http, "GET", f"/v1/commands/{number}"))[1]["callback"] == "delivered"
 
@@ -405,7 +401,7 @@ async def test_an_operator_sees_and_revives_a_dead_callback(
     await deliver(service, device)
     for _ in range(11):
         await receiver.next()
-        await settled(service)
+        await at_rest(service)
         clock.advance(3600)
         service._database.committed(frozenset({"callback"}))
     await service.install_key(key="rw-key", client="rwanda", markets=["RW"])
@@ -421,7 +417,7 @@ async def test_an_operator_sees_and_revives_a_dead_callback(
     assert await ask(http, "POST", path, **stranger) == NO_COMMAND
     assert (await ask(http, "POST", path))[0] == 200
     await receiver.next()
-    await settled(service)
+    await at_rest(service)
     assert await ask(http, "POST", path) == NO_COMMAND
     audit = await service.audit()
     assert (audit.callbacks.dead, audit.callbacks.delivered) == (0, 1)
