@@ -27,7 +27,7 @@ _OTHER_MTN = re.compile("mtn_([a-z]{2})_api_(user|key)")
 
 
 def read_settings(kind: type[T]) -> T:
-    """The settings of a command. CannotStart names the variable that is wrong, not its value."""
+    """The settings of a command. CannotStart names the variable or file that is wrong, not its value."""
     try:
         return kind()
     except ValidationError as error:
@@ -40,6 +40,11 @@ def read_settings(kind: type[T]) -> T:
         found = _FIELD.search(str(error))
         name = str(kind.model_config.get("env_prefix") or "") + found[1].upper() if found else str(error)
         raise CannotStart(f"{name}: its value is no JSON") from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise CannotStart(
+            f"the file .env of this folder can't be read ({why}); mend it, or remove it"
+        ) from None
 
 
 def split(value: object) -> object:

@@ -1,9 +1,11 @@
 """How often a data directory was started and cleanly stopped: a kill leaves a start without its stop."""
 
-import json
 from pathlib import Path
 
+import msgspec
+
 from backend.data_dir import write_private
+from backend.kit.decoding import UNREADABLE
 
 FILE = "diary.json"
 
@@ -14,8 +16,8 @@ class Diary:
     def __init__(self, folder: Path):
         self._file = folder / FILE
         try:
-            content: dict[str, int] = json.loads(self._file.read_text())
-        except (FileNotFoundError, ValueError):
+            content = msgspec.json.decode(self._file.read_bytes(), type=dict[str, int])
+        except (FileNotFoundError, *UNREADABLE):
             content = {}
         self.starts = content.get("starts", 0)
         self.clean_stops = content.get("clean_stops", 0)

@@ -3,17 +3,21 @@
 Addresses outlive a process: a callback URL that was stored before a crash must still be right after it.
 """
 
-import json
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from backend.data_dir import write_private
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import CannotStart
 
 FILE = "ports.json"
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class PortError(CannotStart):
@@ -78,7 +82,6 @@ def _bind(host: str, name: str, port: int, last: int) -> socket.socket:
 
 def _remembered(file: Path) -> dict[str, int]:
     try:
-        content: dict[str, int] = json.loads(file.read_text())
-    except (FileNotFoundError, ValueError):
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Port])
+    except (FileNotFoundError, *UNREADABLE):
         return {}
-    return content

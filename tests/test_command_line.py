@@ -100,3 +100,17 @@ def test_credentials_are_looked_up_by_their_path(tmp_path: Path) -> None:
         done = look_up(name)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         assert says in done.stderr
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"http": "http://127.0.0.1:1", "panel": 1, "solarium": {}}'])
+def test_damaged_credentials_are_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "credentials.json").write_text(content)
+    (tmp_path / "accounts.csv").write_text("x")
+    for arguments, says in (
+        (("device", "list"), "credentials.json can't be read; start `payg up` again"),
+        (("import", "accounts", str(tmp_path / "accounts.csv")), "no key for solarium"),
+    ):
+        done = _payg(*arguments, "--data-dir", str(tmp_path))
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert says in done.stderr

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from backend.data_dir import CREDENTIALS, SECRETS
+from backend.kit.decoding import UNREADABLE
 from backend.kit.errors import BackendError, CannotStart
 from backend.kit.http import AiohttpClient, HttpAnswer, HttpClient
 from backend.settings import ServeSettings, read_settings
@@ -85,9 +86,11 @@ def _find(name: str, *, header: str, data_dir: Path, url: str | None, settings: 
     """The service `name`. CommandError: nobody says what its key is."""
     known = _read(data_dir / CREDENTIALS)
     named = url or (settings.url_of(name) if f"{name}_url" in settings.model_fields_set else None)
-    own = known.get(name)
-    if named is None and own is not None and "http" in known:
-        return Remote(name, f"{known['http']}/{name}", header, str(own["api_key"]))
+    match known.get("http"), known.get(name):
+        case str(base), {"api_key": str(given)} if named is None:
+            return Remote(name, f"{base}/{name}", header, given)
+        case _:
+            pass
     key = settings.secret_of(f"{name}_api_key") or _read(data_dir / SECRETS).get(f"{name}_api_key")
     if not isinstance(key, str):
         raise CommandError(
@@ -99,5 +102,5 @@ def _find(name: str, *, header: str, data_dir: Path, url: str | None, settings: 
 def _read(file: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         return {}

@@ -3,7 +3,7 @@
 import json
 import ssl
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote
 
 import aiohttp
@@ -73,7 +73,7 @@ def _object(content: object) -> dict[str, object]:
 def _credentials(data_dir: Path) -> tuple[str, str, ssl.SSLContext]:
     file = data_dir / "credentials.json"
     try:
-        content = json.loads(file.read_text())
+        content: dict[str, Any] = _object(json.loads(file.read_text()))
         tls = ssl.create_default_context()
         if content.get("ca"):
             tls.load_verify_locations(content["ca"])

@@ -1,5 +1,7 @@
 """What a setting may not be is one line at the start; it names the variable and never its value."""
 
+from pathlib import Path
+
 import pytest
 
 from backend.kit import rsa
@@ -59,3 +61,13 @@ def test_payg_up_refuses_an_empty_key_as_well(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PAYG_M2M_API_KEY", "")
     with pytest.raises(CannotStart, match="PAYG_M2M_API_KEY: is empty"):
         read_settings(UpSettings)
+
+
+@pytest.mark.parametrize("kind", [ServeSettings, UpSettings])
+def test_an_env_file_that_is_no_text_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: type[ServeSettings] | type[UpSettings]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(b"PAYG_LOG_JSON=\xff")
+    with pytest.raises(CannotStart, match=r"\.env of this folder can't be read \(it is not UTF-8\)"):
+        read_settings(kind)

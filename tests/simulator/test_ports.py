@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from simulator.diary import Diary
 from simulator.ports import PortError, Wanted, claim
 
 HOST = "127.0.0.1"
@@ -31,3 +32,19 @@ def test_a_wanted_port_that_is_taken_is_told_by_its_option(tmp_path: Path) -> No
         port = taken.getsockname()[1]
         with pytest.raises(PortError, match=f"--mqtt-port {port}"), claim(tmp_path, HOST, Wanted(0, port, 0)):
             pytest.fail("claimed")
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"http": "x"}', b'{"http": 99999999}', b"\xff"])
+def test_remembered_ports_that_are_damaged_are_forgotten(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "ports.json").write_bytes(content)
+    with claim(tmp_path, HOST, ANY) as ports:
+        assert ports.last_http == 0
+        assert ports.http
+
+
+@pytest.mark.parametrize("content", [b"", b'["x"]', b'{"starts": "1"}'])
+def test_a_damaged_diary_begins_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "diary.json").write_bytes(content)
+    diary = Diary(tmp_path)
+    diary.started()
+    assert (Diary(tmp_path).starts, diary.clean_stops) == (1, 0)
