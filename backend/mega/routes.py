@@ -14,7 +14,7 @@ from aiohttp import web
 
 from backend.kit.errors import BackendError, BadRequest, Unauthorized
 from backend.kit.keys import ApiKeys, Client
-from backend.kit.openapi import Answer, Handler, Media, Operation, api_key, documented
+from backend.kit.openapi import Handler, Media, Operation, Teller, api_key, documented
 from backend.kit.peers import counted_as
 from backend.kit.runtime import iso, parse_iso
 from backend.kit.web import JSON, application, json_response, read_json
@@ -81,115 +81,88 @@ def make_app(service: MegaService, keys: ApiKeys) -> web.Application:
 
 
 def _operations(routes: "_Routes") -> list[Operation]:
-    def keyed(
-        method: str,
-        path: str,
-        handler: Handler,
-        summary: str,
-        *,
-        answers: dict[int, Answer],
-        tag: str,
-        request: Answer = None,
-        values: Mapping[str, str] | None = None,
-        query: type[msgspec.Struct] | None = None,
-    ) -> Operation:
-        said = answers | dict.fromkeys((400, 401, 403, 413, 503), ErrorAnswer)
-        return Operation(
-            method,
-            path,
-            handler,
-            summary,
-            tag=tag,
-            request=request,
-            query=query,
-            values=values or {},
-            answers=said,
-            security=KEY,
-        )
+    told = Teller(routes.handlers(), security=KEY, refusal=ErrorAnswer, always=(401, 403))
+    health = Operation(
+        "GET",
+        "/health",
+        routes.health,
+        "Whether the database answers",
+        tag=SENDING,
+        answers={200: Health, 429: ErrorAnswer, 503: ErrorAnswer},
+    )
+    return [*_sending(told), *_reports(told), health]
 
-    missing: dict[int, Answer] = {404: ErrorAnswer}
-    unroutable: dict[int, Answer] = {422: ErrorAnswer}
+
+def _sending(told: Teller) -> list[Operation]:
     return [
-        keyed(
-            "POST",
-            "/send_short_message",
-            routes.send,
+        told(
+            "POST /send_short_message",
             "Sends a short message",
-            tag=SENDING,
+            SENDING,
+            {202: Queued},
+            422,
             request=Media(JSON, SendRequest, example=SEND),
-            answers={202: Queued, **unroutable},
         ),
-        keyed(
-            "POST",
-            "/shortmessages/create_inbound",
-            routes.create_inbound,
-            "Takes in what a customer sent",
-            tag=TOLD,
-            request=Media(JSON, InboundRequest, example=INBOUND),
-            answers={201: InboundAnswer, **missing},
-        ),
-        keyed(
-            "POST",
-            "/shortmessages/update_dlr",
-            routes.update_dlr,
-            "Takes in a delivery report; a final status never changes",
-            tag=TOLD,
-            request=Media(JSON, DlrRequest, example=REPORT),
-            answers={200: DlrAnswer, **missing},
-        ),
-        keyed(
-            "POST",
-            "/api/sms/send",
-            routes.api_send,
+        told(
+            "POST /api/sms/send",
             "Sends a short message, or rehearses it",
-            tag=SENDING,
+            SENDING,
+            {200: ApiSent},
+            422,
             request=Media(JSON, ApiSendRequest, example=API_SEND),
-            answers={200: ApiSent, **unroutable},
         ),
-        keyed(
-            "GET",
-            "/api/sms/{message_id}/status",
-            routes.api_status,
+        told(
+            "GET /api/sms/{message_id}/status",
             "What became of a message",
-            tag=SENDING,
+            SENDING,
+            {200: SmsStatus},
+            404,
             values={"message_id": MESSAGE_ID},
-            answers={200: SmsStatus, **missing},
         ),
-        keyed(
-            "POST",
-            "/api/sms/validate",
-            routes.api_validate,
+        told(
+            "POST /api/sms/validate",
             "Checks a message, counts its segments",
-            tag=SENDING,
+            SENDING,
+            {200: Checked},
             request=Media(JSON, CheckRequest, example={"to": NUMBER, "message": "Your light is on."}),
-            answers={200: Checked},
         ),
-        keyed(
-            "POST",
-            "/api/dlr/callback",
-            routes.api_dlr,
-            "Takes in a report, by our id or the provider's",
-            tag=TOLD,
-            request=Media(JSON, DlrCallback, example=REPORT),
-            answers={200: DlrAnswer, **missing},
-        ),
-        Operation(
-            "GET",
-            "/health",
-            routes.health,
-            "Whether the database answers",
-            tag=SENDING,
-            answers={200: Health, 429: ErrorAnswer, 503: ErrorAnswer},
-        ),
-        keyed(
-            "GET",
-            "/v1/inbox",
-            routes.inbox,
+        told(
+            "GET /v1/inbox",
             "What a number received; in development alone",
-            tag=SENDING,
+            SENDING,
+            {200: Inbox},
+            404,
             values={"msisdn": NUMBER.removeprefix("+")},
             query=InboxQuery,
-            answers={200: Inbox, **missing},
+        ),
+    ]
+
+
+def _reports(told: Teller) -> list[Operation]:
+    return [
+        told(
+            "POST /shortmessages/create_inbound",
+            "Takes in what a customer sent",
+            TOLD,
+            {201: InboundAnswer},
+            404,
+            request=Media(JSON, InboundRequest, example=INBOUND),
+        ),
+        told(
+            "POST /shortmessages/update_dlr",
+            "Takes in a delivery report; a final status never changes",
+            TOLD,
+            {200: DlrAnswer},
+            404,
+            request=Media(JSON, DlrRequest, example=REPORT),
+        ),
+        told(
+            "POST /api/dlr/callback",
+            "Takes in a report, by our id or the provider's",
+            TOLD,
+            {200: DlrAnswer},
+            404,
+            request=Media(JSON, DlrCallback, example=REPORT),
         ),
     ]
 
@@ -204,6 +177,19 @@ class _Routes:
     def __init__(self, service: MegaService, keys: ApiKeys):
         self._service = service
         self._keys = keys
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """By method and path."""
+        return {
+            "POST /send_short_message": self.send,
+            "POST /shortmessages/create_inbound": self.create_inbound,
+            "POST /shortmessages/update_dlr": self.update_dlr,
+            "POST /api/sms/send": self.api_send,
+            "GET /api/sms/{message_id}/status": self.api_status,
+            "POST /api/sms/validate": self.api_validate,
+            "POST /api/dlr/callback": self.api_dlr,
+            "GET /v1/inbox": self.inbox,
+        }
 
     async def send(self, request: web.Request) -> web.Response:
         client = self._client(request)
