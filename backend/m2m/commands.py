@@ -1,6 +1,6 @@
 """Commands: what a request asks for, and its text form. Pure; details.py has what differs between commands.
 
-The checks and their texts are those of resolutions 13 and checklist 64-69; service.py stores what passes.
+The checks and their texts are those of resolutions 13 and checklist 64-69; intake.py hands on what passes.
 """
 
 from dataclasses import dataclass, field

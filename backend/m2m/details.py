@@ -3,7 +3,7 @@
 commands.py checks the rest of a request. `read` gives what is stored and shown, `record_of` what leaves:
 
     unlock_token  {"unlock_code": "123456789"}
-    sync, synciv  nothing; a SYNC keeps the count that Moto has given by then (service.py)
+    sync, synciv  nothing; a SYNC keeps the count that Moto has given by then (intake.py)
     reset         nothing, or {"kind": "soft"}, or {"kind": "factory", "signature": 16 hex digits}
     useracct      {"operation": "name Amina" | "language sw" | "pin 1234" | "clear" | "clear name"}
     update        {"file": "payg-1.2.0.img"}, a file of firmware.py

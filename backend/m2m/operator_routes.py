@@ -88,7 +88,7 @@ class _Commands:
         wanted = (await read_json(request, BulkRequest)).commands
         if not 0 < len(wanted) <= MAX_BULK:
             raise BadRequest(f"A bulk has 1 to {MAX_BULK} commands")
-        answers = await self._service.create_bulk(wanted, client=client.name, markets=client.markets)
+        answers = await self._service.intake.create_bulk(wanted, client=client.name, markets=client.markets)
         created = sum(isinstance(answer, Created) for answer in answers)
         body = BulkAnswer(created, len(answers) - created, [_entry(answer) for answer in answers])
         return json_response(body, status=201 if created == len(answers) else 207)

@@ -18,12 +18,12 @@ class Partner:
         self._client = client
 
     async def place(self, body: Mapping[str, object], *, markets: Sequence[str] = ()) -> CommandView:
-        """Create a command of a body as /v1/commands takes it; errors as M2mService.create_command."""
+        """Create a command of a body as /v1/commands takes it; errors as Intake.create."""
         try:
             request = msgspec.convert(body, CommandRequest)
         except msgspec.ValidationError as error:
             raise BadRequest("Invalid JSON") from error
-        created = await self._service.create_command(
+        created = await self._service.intake.create(
             request, client=self._client, markets=tuple(markets), callback_required=False
         )
         return await self.look(created.id, markets=markets)

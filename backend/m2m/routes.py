@@ -106,7 +106,7 @@ def _log(service: M2mService) -> Handler:
 def _v1_commands(service: M2mService, keys: ApiKeys) -> Handler:
     async def commands(request: web.Request) -> web.Response:
         client = _client(keys, request)
-        created = await service.create_command(
+        created = await service.intake.create(
             await _read(request), client=client.name, markets=client.markets, callback_required=False
         )
         if request.headers.get("Prefer", "") == "return=representation":  # RFC 7240: what GET would answer
@@ -121,7 +121,7 @@ def _v1_commands(service: M2mService, keys: ApiKeys) -> Handler:
 def _m2m_command(service: M2mService, keys: ApiKeys) -> Handler:
     async def command(request: web.Request) -> web.Response:
         client = _client(keys, request)
-        created = await service.create_command(
+        created = await service.intake.create(
             await _read(request), client=client.name, markets=client.markets, callback_required=True
         )
         answer = CommandAnswer(created.serial, created.text, "created", created.created_at)

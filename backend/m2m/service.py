@@ -1,6 +1,6 @@
-"""The service: new commands go through creation.py, frames through ingest.py, the way down through feed.py.
+"""The service: new commands go through intake.py, frames through ingest.py, the way down through feed.py.
 
-    create         a command for a device, which is created with it if it is new
+    create         a command for a device, which is created with it if it is new; intake.py for HTTP
     ingest         frames of the bridge; log: one frame, or text lines, of a device over HTTP
     report_state   the device's retained state, or its last will
     verify_login   who a device's user name and password belong to, for the broker and for /v1/log
@@ -9,9 +9,8 @@ Commands go created -> sent -> replied (resolutions 15), or end otherwise (lifec
 delivers what follows. registry.py adds devices.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import structlog
@@ -19,7 +18,7 @@ import structlog
 from backend.kit.batch import MAX_BATCH, WriteBatch
 from backend.kit.database import Database
 from backend.kit.dispatcher import Dispatcher
-from backend.kit.errors import BackendError, BadRequest, NotFound
+from backend.kit.errors import BadRequest
 from backend.kit.feed import OpsEvent
 from backend.kit.http import HttpClient
 from backend.kit.keys import ApiKeys
@@ -29,18 +28,18 @@ from backend.kit.ratelimit import RateLimit
 from backend.kit.repeating import Repeating
 from backend.kit.runtime import Clock, Entropy
 from backend.kit.vault import Vault
-from backend.m2m import billing, callbacks, commands, delivery, details, lines
+from backend.m2m import billing, callbacks, commands, delivery, lines
 from backend.m2m.audit import Audit, audit
 from backend.m2m.audit_store import AuditStore
 from backend.m2m.billing import BillingEvents
 from backend.m2m.callbacks import Callbacks
-from backend.m2m.commands import Wanted
-from backend.m2m.creation import Created, Creation, Creations
+from backend.m2m.creation import Creations
 from backend.m2m.feed import DownFeed
 from backend.m2m.firmware import FirmwareFiles
 from backend.m2m.history import History
 from backend.m2m.housekeeping import EVERY_S, Housekeeping
 from backend.m2m.ingest import WRONG_LOGIN, Delivery, Ingest, IngestAnswer, is_login
+from backend.m2m.intake import Intake
 from backend.m2m.lifecycle import Lifecycle
 from backend.m2m.links import Links
 from backend.m2m.ports import Counts, Resolver, Sms
@@ -88,9 +87,9 @@ class M2mService:
     """See the module.
 
     keys: the api keys that make_app checks. feed: the bridge's way down. firmware: what `update` names.
-    lifecycle: commands after their creation. history: what devices said. strangers: their rate limit.
-    `sms` None: no command goes by SMS. `counts` None: a lost store waits for an operator's SYNC, which knows
-    what the device has told.
+    intake: commands that are asked for; lifecycle: after their creation. history: what devices said.
+    strangers: their rate limit. `sms` None: no command goes by SMS. `counts` None: a lost store waits for an
+    operator's SYNC, which knows what the device has told.
     """
 
     def __init__(
@@ -110,8 +109,6 @@ class M2mService:
         self._clock = clock
         self._config = config
         self.strangers = RateLimit.of_strangers(clock)
-        self._resolver = resolver
-        self._counts = counts
         self._vault = Vault(config.master_key, "m2m", entropy)
         self._store = Store(self._vault)
         self._log = structlog.get_logger(service="m2m")
@@ -130,9 +127,6 @@ class M2mService:
         )
         life_ms = int(config.command_life_s * 1000)
         creations = Creations(store=self._store, clock=clock, life_ms=life_ms, sms_after_ms=sms_after_ms)
-        self._creations: WriteBatch[Creation, Created | BackendError] = WriteBatch(
-            database, creations.decide, max_batch=config.max_batch, overlapping=True
-        )
         self._states: WriteBatch[StateReport, list[OpsEvent]] = WriteBatch(
             database, Presence(store=self._store, clock=clock).decide
         )
@@ -145,6 +139,13 @@ class M2mService:
         self.keys: ApiKeys = self._store.keys
         self.feed = DownFeed(store=self._store, links=links, database=database, clock=clock)
         self.firmware = FirmwareFiles(store=self._store, database=database, clock=clock)
+        self.intake = Intake(
+            creations=WriteBatch(database, creations.decide, max_batch=config.max_batch, overlapping=True),
+            firmware=self.firmware,
+            resolver=resolver,
+            allowed_callback_hosts=config.allowed_callback_hosts,
+            counts=counts,
+        )
         self.history = History(store=self._store, database=database)
         self.lifecycle = Lifecycle(
             store=self._store,
@@ -156,12 +157,8 @@ class M2mService:
         self._registry = Registry(
             store=self._store, database=database, vault=self._vault, lifecycle=self.lifecycle
         )
-        self.housekeeping = Housekeeping(
-            lifecycle=self.lifecycle,
-            retention=Retention(
-                store=self._store, database=database, clock=clock, days=config.retention_days
-            ),
-        )
+        retention = Retention(store=self._store, database=database, clock=clock, days=config.retention_days)
+        self.housekeeping = Housekeeping(lifecycle=self.lifecycle, retention=retention)
         self._repeating = Repeating(
             self.housekeeping.turn, every_s=EVERY_S, service="m2m", name="housekeeping"
         )
@@ -262,66 +259,10 @@ class M2mService:
         request = CommandRequest(
             identifier, callback_url, {"name": name, "details": dict(details)}, reference
         )
-        created = await self.create_command(
+        created = await self.intake.create(
             request, client=self._config.order_client, markets=(), callback_required=False
         )
         return created.text
-
-    async def create_command(
-        self, request: CommandRequest, *, client: str, markets: tuple[str, ...], callback_required: bool
-    ) -> Created:
-        """Create what a route was asked for; BadRequest with the documented text (resolutions 13).
-
-        Forbidden: the device is in none of `markets` (none named: every market is the client's). Unavailable:
-        a `sync` of a device that has lost its store, while Moto, which knows its count, is away.
-        """
-        wanted = commands.check(request, callback_required=callback_required)
-        if wanted.name == "update":
-            wanted = await self._with_file(wanted)
-        elif wanted.name == "sync" and self._counts is not None:
-            wanted = await self._with_count(wanted, self._counts)
-        if wanted.callback_url is not None:
-            await callbacks.check_target(
-                wanted.callback_url,
-                resolver=self._resolver,
-                allowed_hosts=self._config.allowed_callback_hosts,
-            )
-        created = await self._creations.submit(Creation(client, markets, wanted))
-        if isinstance(created, BackendError):
-            raise created
-        return created
-
-    async def create_bulk(
-        self, requests: Sequence[CommandRequest], *, client: str, markets: tuple[str, ...]
-    ) -> list[Created | BackendError]:
-        """Create each of them by itself; an answer each, in order. They share transactions."""
-
-        async def one(request: CommandRequest) -> Created | BackendError:
-            try:
-                return await self.create_command(
-                    request, client=client, markets=markets, callback_required=False
-                )
-            except BackendError as error:
-                return error
-
-        return await asyncio.gather(*(one(request) for request in requests))
-
-    async def _with_count(self, wanted: Wanted, counts: Counts) -> Wanted:
-        """A `sync` with what its device was given; if Moto does not know it, or is away, what it told."""
-        try:
-            return replace(wanted, argument=str(await counts.last_sequence(wanted.serial)))
-        except NotFound:
-            return wanted
-        except BackendError as error:
-            self._log.warning("sync.uncounted", serial=wanted.serial, error=error.detail)
-            return replace(wanted, uncounted=True)
-
-    async def _with_file(self, wanted: Wanted) -> Wanted:
-        """An `update` with what the device checks its file by; files never change, so it is read before."""
-        file = await self.firmware.find(wanted.argument)
-        if file is None:
-            raise BadRequest(f"Unknown firmware file: {wanted.argument}")
-        return replace(wanted, argument=details.with_file(file))
 
     async def ingest(self, uplinks: Sequence[tuple[str, bytes]]) -> list[IngestAnswer]:
         """Take (serial, frame) pairs in one transaction; one answer each, in order."""

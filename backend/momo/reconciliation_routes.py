@@ -53,6 +53,10 @@ ClientOf = Callable[[web.Request], Client]
 def operations(service: MomoService, client_of: ClientOf, key: Security) -> list[Operation]:
     """The routes; `client_of` says whose a request's key is, or raises Unauthorized."""
     routes = _Routes(service, client_of)
+    return [*_runs(routes, key), *_differences(routes, key)]
+
+
+def _runs(routes: "_Routes", key: Security) -> list[Operation]:
     return [
         Operation(
             "POST",
@@ -106,6 +110,11 @@ def operations(service: MomoService, client_of: ClientOf, key: Security) -> list
             answers={200: RunView, **_errors(401, 404)},
             security=key,
         ),
+    ]
+
+
+def _differences(routes: "_Routes", key: Security) -> list[Operation]:
+    return [
         Operation(
             "GET",
             "/reconciliation/differences",

@@ -62,14 +62,14 @@ class Service:
         request = CommandRequest(
             SERIAL, None, {"name": "unlock_token", "details": {"unlock_code": digits}}, digits
         )
-        await self.m2m.create_command(request, client="tester", markets=("UG",), callback_required=False)
+        await self.m2m.intake.create(request, client="tester", markets=("UG",), callback_required=False)
 
     async def configure(self, key: str, value: str) -> None:
         await self.order({"name": "config", "details": {"key": key, "value": value}}, f"{key} {value}")
 
     async def order(self, command: dict[str, object], reference: str) -> None:
         request = CommandRequest(SERIAL, None, command, reference)
-        await self.m2m.create_command(request, client="tester", markets=("UG",), callback_required=False)
+        await self.m2m.intake.create(request, client="tester", markets=("UG",), callback_required=False)
 
     async def replied(self) -> bool:
         """Whether no command is open any more."""
