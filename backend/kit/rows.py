@@ -130,14 +130,24 @@ class Given:
         """The values from position `start` on, with the types of the named columns."""
         return [self.column(position, table.c[name]) for position, name in enumerate(names, start)]
 
-    def stored(self, table: Table, key: Sequence[str], names: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    def stored(
+        self,
+        table: Table,
+        key: Sequence[str],
+        names: Sequence[str],
+        *,
+        where: ColumnElement[bool] | None = None,
+    ) -> Select[*tuple[Any, ...]]:
         """SELECT the named columns of the rows of `table` whose `key` stands first in a given row.
 
+        Given keys differ. `where` narrows the rows; it takes no parameters.
         PostgreSQL keeps a plan. One that was made while the table was small would read it from end to end
         when it has grown, so each row is looked up for itself: OFFSET 0 keeps the planner from joining.
         """
         rows = select(*(table.c[name] for name in names))
         same = and_(*(table.c[name] == self.column(place, table.c[name]) for place, name in enumerate(key)))
+        if where is not None:
+            same = and_(same, where)
         if not self._postgresql:
             return rows.select_from(self.table).join(table, same)
         found = rows.where(same).offset(literal_column("0")).correlate(self.table).lateral("row")

@@ -61,8 +61,12 @@ class BatchStatements:
         self.by_reference = RowsStatement(
             lambda given: given.packed(given.stored(commands, REFERENCE, FIRST_COLUMNS))
         )
-        self.open_commands = RowsStatement(lambda given: given.packed(self._open_commands(given)))
-        self.count_open = RowsStatement(lambda given: given.packed(self._count_open(given)))
+        self.open_commands = RowsStatement(
+            lambda given: given.packed(
+                given.stored(commands, ("serial",), COMMAND_COLUMNS, where=_is_open(commands))
+            )
+        )
+        self.count_open = RowsStatement(lambda given: given.packed(_count_open(given, commands)))
         self.mark_sent = RowsStatement(
             lambda given: _set(given, commands, "id", ("state", "sent_at_ms", "sent_by")).where(
                 _is_open(commands)
@@ -94,22 +98,6 @@ class BatchStatements:
         ]
         return select(*columns).where(table.c.serial.in_(_column(given, table.c.serial)))
 
-    def _open_commands(self, given: Given) -> Rows:
-        table = self._tables.commands
-        return (
-            select(*(table.c[name] for name in COMMAND_COLUMNS))
-            .where(table.c.serial.in_(_column(given, table.c.serial)), _is_open(table))
-            .order_by(table.c.id)
-        )
-
-    def _count_open(self, given: Given) -> Rows:
-        table = self._tables.commands
-        return (
-            select(table.c.serial, func.count())
-            .where(table.c.serial.in_(_column(given, table.c.serial)), _is_open(table))
-            .group_by(table.c.serial)
-        )
-
     def _add_records(self, given: Given) -> Statement:
         """RECORD_COLUMNS, then the body's part of the blob."""
         table = self._tables.records
@@ -121,6 +109,12 @@ def _set(given: Given, table: Table, key: str, names: Sequence[str]) -> Update:
     """UPDATE the named columns of the rows whose `key` comes first."""
     values = {name: given.column(place, table.c[name]) for place, name in enumerate(names, 1)}
     return update(table).where(table.c[key] == given.column(0, table.c[key])).values(values)
+
+
+def _count_open(given: Given, commands: Table) -> Rows:
+    """(serial, how many), of devices that have any."""
+    found = given.stored(commands, ("serial",), ("serial",), where=_is_open(commands)).subquery("open")
+    return select(found.c.serial, func.count()).group_by(found.c.serial)
 
 
 def _column(given: Given, like: Column) -> Rows:

@@ -6,11 +6,12 @@ The tables are those of store.py. Lock order, as there: devices, then commands, 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, or_, select, text, update
 
 from backend.m2m.commands import CREATED, OPEN, REPLIED
 from backend.m2m.rows import CommandRow, RecordRow
 from backend.m2m.store import Store
+from backend.m2m.tables import UNENDED
 
 UNSENT: dict[str, None] = {"sent_at_ms": None, "sent_by": None}
 
@@ -67,7 +68,7 @@ class LifecycleStore:
         """(id, serial) of open commands whose time is over, the oldest first."""
         table = self._commands
         statement = select(table.c.id, table.c.serial).where(
-            table.c.state.in_(OPEN), table.c.expires_at_ms <= now_ms
+            text(UNENDED), table.c.state.in_(OPEN), table.c.expires_at_ms <= now_ms
         )
         rows = connection.execute(statement.order_by(table.c.expires_at_ms).limit(limit)).all()
         return [(int(row.id), str(row.serial)) for row in rows]

@@ -16,6 +16,8 @@ from sqlalchemy import (
 
 from backend.kit.rows import id_column
 
+UNENDED = "replied_at_ms IS NULL AND ended_at_ms IS NULL"  # of commands: all that may still expire
+
 
 class Tables:
     """The tables in one MetaData, besides the kit's outbox and api_keys."""
@@ -69,11 +71,9 @@ class Tables:
             Column("markets", Text, nullable=False),
             UniqueConstraint("client", "reference", name="commands_reference"),
             Index("commands_open", "serial", "state"),
+            # Not by state: PostgreSQL would look for one device's open commands among those of all.
             Index(
-                "commands_expiry",
-                "expires_at_ms",
-                sqlite_where=text("state IN ('created', 'sent')"),
-                postgresql_where=text("state IN ('created', 'sent')"),
+                "commands_expiry", "expires_at_ms", sqlite_where=text(UNENDED), postgresql_where=text(UNENDED)
             ),
         )
         self.records = Table(

@@ -1,10 +1,10 @@
 """`make grown`: the services' rates on a database of years beside an empty one, and the memory of `payg up`.
 
-    python -m tests.bench.grown [--payments 1000000] [--devices 100000] [NAME ...]
+    python -m tests.bench.grown [--payments 1000000] [--devices 100000] [--engine ENGINE] [NAME ...]
 
 Each service's database is filled once (SERVICE_fill.py), its benches run on it and on an empty one in turns,
-with requests for all of the devices. Then `payg up` runs on the filled databases while payments come in, and
-its memory is read. SQLite, durable commits.
+with requests for all of the devices; on SQLite, then on PostgreSQL, durable commits. Before PostgreSQL,
+`payg up` runs on the filled SQLite files while payments come in, and its memory is read.
 """
 
 import argparse
@@ -12,21 +12,24 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 
+import asyncpg
 import uvloop
 
 from backend.data_dir import SECRETS, write_private
 from backend.kit.database import open_database
 from tests.bench.bench import BATCH, DEVICES, MASTER_KEY, Bench
 from tests.bench.m2m_load import ROUND
-from tests.bench.processes import Load, load, server
+from tests.bench.processes import Load, load, postgresql, server
 from tests.bench.table import BENCHES
 from tests.scenarios.up_process import running
 
-FILLED = ("solarium", "m2m", "moto")
+ENGINES = ("sqlite", "postgresql")
 SHARE = 0.7  # of the rate on an empty database: the goal
 TURNS = 3
 SECONDS = 4.0
@@ -43,14 +46,11 @@ def known(bench: Bench, devices: int) -> int:
     return DEVICES if bench.service == "m2m" else devices
 
 
-def run(bench: Bench, filled: Path, empty: Path, *, devices: int) -> tuple[list[Load], list[Load]]:
-    """Turns on the empty and on the filled database; AssertionError if an answer was wrong."""
+def run(bench: Bench, filled: str, empty: str, *, devices: int) -> tuple[list[Load], list[Load]]:
+    """Turns on the databases at these URLs; AssertionError if an answer was wrong."""
     turns: tuple[list[Load], list[Load]] = ([], [])
     with ExitStack() as servers:
-        ports = [
-            servers.enter_context(server(bench.name, f"sqlite:///{folder}", BATCH))[1]
-            for folder in (empty, filled)
-        ]
+        ports = [servers.enter_context(server(bench.name, url, BATCH))[1] for url in (empty, filled)]
         first = TURNS * list(BENCHES).index(bench.name)  # benches of a service share its filled database
         for turn in range(first, first + TURNS):
             for port, taken, number in zip(ports, turns, (DEVICES, known(bench, devices)), strict=True):
@@ -74,10 +74,10 @@ def report(bench: Bench, empty: list[Load], filled: list[Load]) -> None:
     )
 
 
-async def fill(service: str, folder: Path, *, devices: int, payments: int) -> None:
-    """Fill a service's database in `folder`."""
+async def fill(service: str, url: str, *, devices: int, payments: int) -> None:
+    """Fill a service's database."""
     started = time.perf_counter()
-    database = open_database(f"sqlite:///{folder}", service)
+    database = open_database(url, service)
     filling = import_module(f"tests.bench.{service}_fill").fill
     await filling(database, master_key=MASTER_KEY, devices=devices, payments=payments)
     await database.close()
@@ -112,9 +112,29 @@ async def memory(folder: Path, *, devices: int) -> None:
     print(f"payg up, {result['answered']} payments at {result['per_s']:.0f}/s: MB {shown}: {verdict}")
 
 
+async def settle(url: str) -> None:
+    """Have PostgreSQL do now what it does by itself in the years: clear up, and take statistics."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("VACUUM ANALYZE")
+    await connection.close()
+
+
 def _resident_mb(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def compare(
+    names: Sequence[str], filled: str, empty: Callable[[], str], *, devices: int, payments: int
+) -> None:
+    """Fill the database at `filled`, and run the benches on it and on an empty one each."""
+    chosen = [BENCHES[name] for name in names or BENCHES]
+    for service in dict.fromkeys(bench.service for bench in chosen):
+        uvloop.run(fill(service, filled, devices=devices, payments=payments))
+    if filled.startswith("postgresql"):
+        uvloop.run(settle(filled))
+    for bench in chosen:
+        report(bench, *run(bench, filled, empty(), devices=devices))
 
 
 def main() -> None:
@@ -123,19 +143,23 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("--payments", type=int, default=1_000_000)
     parser.add_argument("--devices", type=int, default=100_000)
+    parser.add_argument("--engine", choices=ENGINES, help="default: one after the other")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        filled = Path(temporary) / "filled"
-        filled.mkdir()
-        write_private(filled / SECRETS, {"master_key": MASTER_KEY.hex()})
-        chosen = [BENCHES[name] for name in options.names or BENCHES]
-        for service in FILLED if not options.names else {bench.service for bench in chosen}:
-            uvloop.run(fill(service, filled, devices=options.devices, payments=options.payments))
-        for bench in chosen:
-            empty = Path(temporary) / f"{bench.stream}_empty"
-            report(bench, *run(bench, filled, empty, devices=options.devices))
-        if not options.names:
-            uvloop.run(memory(filled, devices=options.devices))
+    size = {"devices": options.devices, "payments": options.payments}
+    if options.engine != "postgresql":
+        with tempfile.TemporaryDirectory() as temporary:
+            filled = Path(temporary) / "filled"
+            filled.mkdir()
+            write_private(filled / SECRETS, {"master_key": MASTER_KEY.hex()})
+            empty = (f"sqlite:///{temporary}/empty{number}" for number in count())
+            print("SQLite", flush=True)
+            compare(options.names, f"sqlite:///{filled}", lambda: next(empty), **size)
+            if not options.names:
+                uvloop.run(memory(filled, devices=options.devices))
+    if options.engine != "sqlite":
+        with postgresql() as postgres:
+            print("PostgreSQL", flush=True)
+            compare(options.names, postgres.create(), postgres.create, **size)
 
 
 if __name__ == "__main__":

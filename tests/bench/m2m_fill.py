@@ -42,7 +42,7 @@ async def fill(database: Database, *, master_key: bytes, devices: int, payments:
 
     await database.write(put_devices)
     await in_parts(database, payments, put_commands, together=TOGETHER)
-    await database.write(end_commands)
+    await database.alter(end_commands)  # however long it takes
 
 
 def _command(number: int, devices: int) -> Creation:

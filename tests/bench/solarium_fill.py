@@ -55,7 +55,7 @@ async def fill(database: Database, *, master_key: bytes, devices: int, payments:
     await database.write(put_key)
     await database.write(put_accounts)
     await in_parts(database, payments, put_payments, together=TOGETHER)
-    await database.write(end_orders)
+    await database.alter(end_orders)  # however long it takes
 
 
 def _payment(number: int, devices: int) -> ConfirmRequest:
