@@ -5,7 +5,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer, unused_port
+from aiohttp.test_utils import TestClient, TestServer
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import given
@@ -30,12 +30,13 @@ from simulator.providers.africastalking.routes import make_app as sandbox_app
 from simulator.providers.africastalking.sandbox import AfricasTalkingConfig as SandboxConfig
 from simulator.providers.africastalking.sandbox import AfricasTalkingSandbox
 from tests.backend.mega.rig import CONFIG, ProviderFake, build_mega, later, settled
+from tests.held_port import hold, serve
 
 
 async def test_from_the_route_to_the_report_against_the_sandbox(database_url, http_client, database):
     """Checklist 95, 97, 98; resolutions 21, 22."""
     clock, entropy = SystemClock(), SystemEntropy()
-    mega_port, sandbox_port = unused_port(), unused_port()
+    (mega_held, mega_port), (sandbox_held, sandbox_port) = hold(), hold()
     base = f"http://127.0.0.1:{mega_port}"
     sandbox_database = open_database(database_url, "sandbox")
     sandbox = AfricasTalkingSandbox(
@@ -51,8 +52,8 @@ async def test_from_the_route_to_the_report_against_the_sandbox(database_url, ht
         AfricasTalkingConfig(f"http://127.0.0.1:{sandbox_port}", "payg", "at-key"), http=http_client
     )
     mega = build_mega(database, clock, entropy, provider)
-    server = TestServer(make_app(mega, mega.keys), port=mega_port)
-    sandbox_server = TestServer(sandbox_app(sandbox), port=sandbox_port)
+    server = serve(make_app(mega, mega.keys), mega_held)
+    sandbox_server = serve(sandbox_app(sandbox), sandbox_held)
     await sandbox.start()
     await mega.start()
     await mega.install_key("key", client="solarium")

@@ -22,6 +22,7 @@ from simulator.providers.pindo.routes import make_app as pindo_app
 from simulator.providers.pindo.sandbox import PindoSandbox, PindoSandboxConfig
 from tests.backend.mega.rig import build_mega, until
 from tests.backend.mega.test_desk import Account, MomoFake, SolariumFake
+from tests.held_port import hold, serve
 
 
 class SkippingClock(SystemClock):
@@ -37,7 +38,8 @@ class SkippingClock(SystemClock):
 @pytest.fixture
 async def site(database_url, database, http_client):
     """mega, and the three sandboxes behind its adapters."""
-    clock, entropy, port = SkippingClock(), SystemEntropy(), unused_port()
+    clock, entropy = SkippingClock(), SystemEntropy()
+    held, port = hold()
     hook = f"http://127.0.0.1:{port}/hooks"
 
     def parts(name):
@@ -93,7 +95,7 @@ async def site(database_url, database, http_client):
     await mega.start()
     for sandbox in mega.sandboxes.values():
         await sandbox.start()
-    async with TestClient(TestServer(make_app(mega, mega.keys), port=port)):
+    async with TestClient(serve(make_app(mega, mega.keys), held)):
         yield mega
         for sandbox in mega.sandboxes.values():
             await sandbox.stop()
