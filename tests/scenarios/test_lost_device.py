@@ -66,6 +66,15 @@ async def idle(service: Service) -> None:
         await asyncio.sleep(0.01)
 
 
+async def live(service: Service, device: Bench, *, starts: int) -> None:
+    """It talks, m2m decides, and it starts again a minute later."""
+    for _ in range(starts):
+        await talk(service, device)
+        await idle(service)
+        device.reboot()
+        advance(service, 60)
+
+
 async def orders(service: Service) -> list[str]:
     """The commands that m2m gave by itself, oldest first."""
     table = service.m2m._store.commands
@@ -93,11 +102,7 @@ async def test_it_is_synced_to_what_moto_gave_and_no_token_is_good_twice(
     wiped = bench(NorFlash())
     assert wiped.controller.status == wire.STATE_TAMPERED
     advance(service, QUIET_S)
-    for _ in range(6):
-        await talk(service, wiped)
-        await idle(service)
-        wiped.reboot()
-        advance(service, 60)
+    await live(service, wiped, starts=6)
     assert await orders(service) == (["synciv", "sync"] if epochs else ["sync"])
     assert wiped.controller.status == wire.STATE_EXPIRED
     assert [wiped.result(old) for old in DIGITS[:3]] == ["already_used"] * 3
@@ -227,11 +232,7 @@ async def test_a_sync_that_was_ordered_before_the_loss_makes_no_token_good_twice
     await service.order({"name": "sync"}, "by hand")
     assert device.result(DIGITS[1]) == "accepted"  # typed, and wiped before anybody heard of it
     wiped = bench(NorFlash())
-    for _ in range(3):
-        await talk(service, wiped)
-        await idle(service)
-        wiped.reboot()
-        advance(service, 60)
+    await live(service, wiped, starts=3)
     assert wiped.controller.status == wire.STATE_EXPIRED
     assert [wiped.result(old) for old in DIGITS[:2]] == ["already_used"] * 2
     assert dict((await service.m2m.audit()).commands) == {"replied": 2, "cancelled": 1}
@@ -274,11 +275,7 @@ async def test_checklist_111_a_healthy_device_is_synced_while_moto_is_away(
     await service.order({"name": "sync"}, "again by hand")
     assert device.result(DIGITS[1]) == "accepted"
     wiped = bench(NorFlash())
-    for _ in range(3):
-        await talk(service, wiped)
-        await idle(service)
-        wiped.reboot()
-        advance(service, 60)
+    await live(service, wiped, starts=3)
     assert dict((await service.m2m.audit()).commands) == {"replied": 3, "cancelled": 1}
     assert [wiped.result(old) for old in DIGITS[:2]] == ["already_used"] * 2
 
@@ -293,11 +290,7 @@ async def test_a_sync_by_hand_goes_on_from_moto_s_count_too(service: Service, mo
     assert first.result(DIGITS[3]) == "accepted"  # and nobody hears of it
     again = bench(NorFlash())
     advance(service, QUIET_S)  # its numbers may lie below those of its last life: it needs a SYNCIV then
-    for _ in range(3):
-        await talk(service, again)
-        await idle(service)
-        again.reboot()
-        advance(service, 60)
+    await live(service, again, starts=3)
     assert again.controller.status == wire.STATE_TAMPERED
     await service.order({"name": "sync"}, "by hand")
     await talk(service, again)
