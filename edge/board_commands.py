@@ -118,7 +118,7 @@ def board_provision(
 @board_app.command("virtual")
 def board_virtual(
     image: Annotated[Path, typer.Option(help="Its flash, as a file; made when it is missing.")],
-    heap: Annotated[str, typer.Option(help="MicroPython's: 96wK is 96 K words.")] = "96wK",
+    heap: Annotated[str, typer.Option(help="MicroPython's: 96wK is 96 KB of a 32-bit board.")] = "96wK",
 ) -> None:
     """Run a board without hardware, behind a serial port.
 

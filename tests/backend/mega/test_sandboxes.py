@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer, unused_port
+from aiohttp.test_utils import TestClient, TestServer
 
 from backend.kit.database import open_database
 from backend.kit.runtime import SystemClock, SystemEntropy
@@ -22,7 +22,7 @@ from simulator.providers.pindo.routes import make_app as pindo_app
 from simulator.providers.pindo.sandbox import PindoSandbox, PindoSandboxConfig
 from tests.backend.mega.rig import build_mega, until
 from tests.backend.mega.test_desk import Account, MomoFake, SolariumFake
-from tests.held_port import hold, serve
+from tests.ports import next_port
 
 
 class SkippingClock(SystemClock):
@@ -39,7 +39,7 @@ class SkippingClock(SystemClock):
 async def site(database_url, database, http_client):
     """mega, and the three sandboxes behind its adapters."""
     clock, entropy = SkippingClock(), SystemEntropy()
-    held, port = hold()
+    port = next_port()
     hook = f"http://127.0.0.1:{port}/hooks"
 
     def parts(name):
@@ -95,7 +95,7 @@ async def site(database_url, database, http_client):
     await mega.start()
     for sandbox in mega.sandboxes.values():
         await sandbox.start()
-    async with TestClient(serve(make_app(mega, mega.keys), held)):
+    async with TestClient(TestServer(make_app(mega, mega.keys), port=port)):
         yield mega
         for sandbox in mega.sandboxes.values():
             await sandbox.stop()
@@ -152,7 +152,7 @@ async def test_checklist_98_every_script_ends_as_it_should_and_nothing_is_sent_t
 
 async def test_checklist_98_rwanda_goes_through_pindo_when_africastalking_has_gone(site, http_client):
     at = site._delivery._providers["africastalking"]
-    at._config = AfricasTalkingConfig(f"http://127.0.0.1:{unused_port()}", "payg", "key")
+    at._config = AfricasTalkingConfig(f"http://127.0.0.1:{next_port()}", "payg", "key")
     row = await ends(site, "250788123456", "delivered", seconds=1)
     assert (row.provider, row.provider_status) == ("pindo", "DELIVRD")
     assert await copies(site, "250788123456") == Counter({"pindo": 1})

@@ -1,12 +1,13 @@
 """momo and one provider's sandbox on real sockets, billing as a fake: what the path tests run."""
 
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import TestServer
 
 from backend.kit.database import open_database
 from backend.kit.runtime import SystemClock, SystemEntropy
 from backend.momo.client import MomoClient
 from backend.momo.routes import make_app
 from backend.momo.service import Config, MomoService
+from tests.ports import next_port
 
 
 class Gateway:
@@ -18,14 +19,13 @@ class Gateway:
     def __init__(self, url, http, billing, *, make_sandbox, wire, name, payment, callbacks=True, port=None):
         self.billing = billing
         self._payment = payment
-        momo_port = port or unused_port()
-        self.port = momo_port
-        self.url = f"http://127.0.0.1:{momo_port}"
-        told_url = self.url if callbacks else f"http://127.0.0.1:{unused_port()}"
+        self.port = port or next_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        told_url = self.url if callbacks else f"http://127.0.0.1:{next_port()}"
         parts = {"clock": SystemClock(), "entropy": SystemEntropy(), "http": http}
         self._databases = [open_database(url, f"sandbox_{name}"), open_database(url, "momo")]
         self.sandbox, app = make_sandbox({**parts, "database": self._databases[0]}, told_url)
-        self.sandbox_server = TestServer(app, port=unused_port())
+        self.sandbox_server = TestServer(app, port=next_port())
         self.sandbox_url = f"http://127.0.0.1:{self.sandbox_server.port}"
         self.momo = MomoService(
             database=self._databases[1],
@@ -35,7 +35,7 @@ class Gateway:
             billing=billing,
             **wire({"clock": parts["clock"], "http": http}, self.sandbox_url),
         )
-        self.server = TestServer(make_app(self.momo, self.momo.keys), port=momo_port)
+        self.server = TestServer(make_app(self.momo, self.momo.keys), port=self.port)
         self.client = MomoClient(http=http, base_url=self.url, api_key="key")
 
     async def __aenter__(self):
