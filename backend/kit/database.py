@@ -50,7 +50,7 @@ class Database(Protocol):
         ...
 
     async def close(self) -> None:
-        """Wait for what runs and close every connection."""
+        """Wait for what runs and close every connection. Whatever comes later is DatabaseClosed."""
         ...
 
 

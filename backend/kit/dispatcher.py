@@ -41,8 +41,8 @@ class Dispatcher:
         database: Database,
         clock: Clock,
         handlers: Mapping[str, Handler],
-        policies: Mapping[str, Policy],
         service: str,
+        policies: Mapping[str, Policy] | None = None,
         settlers: Mapping[str, Settler] | None = None,
         concurrency: int = CONCURRENCY,
         handler_s: float = HANDLER_S,
@@ -51,7 +51,7 @@ class Dispatcher:
         self._database = database
         self._clock = clock
         self._handlers = dict(handlers)
-        self._policies = {kind: policies.get(kind, Policy()) for kind in handlers}
+        self._policies = dict.fromkeys(handlers, Policy()) | dict(policies or {})
         self._settlers = dict(settlers or {})
         self._concurrency = concurrency
         self._handler_s = handler_s

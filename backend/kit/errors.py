@@ -121,6 +121,13 @@ class DatabaseAway(Unavailable):
         self.says = says
 
 
+class DatabaseClosed(DatabaseAway):
+    """The service is stopping, and has closed its database."""
+
+    def __init__(self) -> None:
+        super().__init__("the service is stopping; start it again")
+
+
 BY_STATUS: dict[int, type[BackendError]] = {
     kind.status: kind
     for kind in (

@@ -9,9 +9,9 @@ A server that goes away fails what runs with DatabaseAway; the pool connects aga
 """
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import structlog
 from sqlalchemy import URL, Connection, bindparam, event, exc, make_url, pool, text
@@ -19,9 +19,10 @@ from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from backend.kit.commits import Kinds, OutboxSignal, Work
-from backend.kit.errors import DatabaseAway, DatabaseUrlError
+from backend.kit.errors import DatabaseAway, DatabaseClosed, DatabaseUrlError
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 POOL = 8  # connections a process and service; batches need one, readers the rest
 POOL_WAIT_S = 10.0  # for a free one: by then the caller's own time-out is near
@@ -77,6 +78,7 @@ class PostgresDatabase(OutboxSignal):
         self._own: set[int] = set()
         self._ready = False
         self._running: set[asyncio.Task[Any]] = set()
+        self._closed = False
         for engine in (self._engine, self._altering):
             event.listen(engine.sync_engine, "connect", self._connected)
         event.listen(self._engine.sync_engine, "checkout", _usable)
@@ -96,24 +98,29 @@ class PostgresDatabase(OutboxSignal):
 
     async def read(self, work: Work[T]) -> T:
         """See `Database.read`."""
-        return await asyncio.shield(self._started(self._look(work)))
+        return await asyncio.shield(self._started(self._look, work))
 
     def is_alone(self, connection: Connection, /) -> bool:
         """See `Database.is_alone`: a copy that lives has a connection, one that was killed has none."""
         return not connection.execute(OTHERS, {"own": sorted(self._own)}).scalar_one()
 
     async def close(self) -> None:
-        """See `Database.close`."""
+        """See `Database.close`. The pool would connect anew for a batch that still waits."""
+        self._closed = True
         await asyncio.gather(*self._running, return_exceptions=True)
         for engine in (self._engine, self._altering):
             await engine.dispose()
 
     async def _run(self, engine: AsyncEngine, work: Work[T]) -> T:
-        return await self.told(self._started(self._transact(engine, work)))
+        return await self.told(self._started(self._transact, engine, work))
 
-    def _started(self, running: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _started(
+        self, run: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **named: P.kwargs
+    ) -> asyncio.Task[T]:
         """A task that goes on when its caller is cancelled: its connection comes back to the pool."""
-        task = asyncio.create_task(running, name=f"{self._schema}-database")
+        if self._closed:
+            raise DatabaseClosed
+        task = asyncio.create_task(run(*args, **named), name=f"{self._schema}-database")
         self._running.add(task)
         task.add_done_callback(self._finished)
         return task

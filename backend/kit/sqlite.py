@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 
 from backend.kit.commits import Kinds, OutboxSignal, Work
-from backend.kit.errors import DatabaseAway
+from backend.kit.errors import DatabaseAway, DatabaseClosed
 
 T = TypeVar("T")
 
@@ -67,9 +67,12 @@ class SqliteDatabase(OutboxSignal):
         self._readers = (
             None if inline else ThreadPoolExecutor(READERS, thread_name_prefix=f"{path.stem}-read")
         )
+        self._closed = False
 
     async def write(self, work: Work[T]) -> T:
         """See `Database.write`."""
+        if self._closed:
+            raise DatabaseClosed
         if self._writer is None:
             result, kinds = self._transact(work)
             self.committed(kinds)
@@ -84,6 +87,8 @@ class SqliteDatabase(OutboxSignal):
             with self._away_is_told(), self._read_engine.connect() as connection:
                 return work(connection)
 
+        if self._closed:
+            raise DatabaseClosed
         if self._readers is None:
             return run()
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._readers, run))
@@ -98,6 +103,7 @@ class SqliteDatabase(OutboxSignal):
 
     async def close(self) -> None:
         """See `Database.close`."""
+        self._closed = True
         for pool in (self._writer, self._readers):
             if pool is not None:
                 await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)

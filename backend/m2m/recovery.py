@@ -14,7 +14,15 @@ and not used is spent by that; the alert tells an operator, who can grant it ane
 What Moto gave after a SYNC was ordered the device may have used before the loss, so such a SYNC is cancelled
 when the device says that it begins anew (`begins_anew`).
 
-ingest.py puts the row, this is its handler; the order is a command like others, of the client CLIENT.
+ingest.py puts the row, this is its handler; the order is a command like others, of the client CLIENT. Where
+the rest is decided:
+
+    a lost device's status counts as new, whatever its number     ingest.py, _follow_record
+    a SYNC of before the loss is cancelled                        ingest.py, _cancel_syncs
+    a refused repeat is answered with its SYNCIV only             ingest.py, _due
+    Moto is asked for the count of an operator's SYNC             intake.py, _with_count
+    without Moto's count no SYNC is ordered for a lost device     creation.py, _refusal
+    which count goes down                                         downlink.py, _count
 """
 
 from collections.abc import Sequence

@@ -80,7 +80,6 @@ class MeseService:
             database=database,
             clock=clock,
             handlers={FOLLOW_UP: FollowUp(payments=payments, sms=sms, clock=clock).handle},
-            policies={},
             service="mese",
         )
         self._pace = RateLimit(limit=PACE, window_s=PACE_WINDOW_S, clock=clock)

@@ -143,7 +143,6 @@ class MomoService:
             database=database,
             clock=clock,
             handlers=self._transfers.handlers,
-            policies={},
             service="momo",
         )
 

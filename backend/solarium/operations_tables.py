@@ -23,19 +23,7 @@ class OperationsTables:
             Column("min_days", Integer, nullable=False),
             Column("max_days", Integer, nullable=False),
         )
-        self.devices = Table(
-            "devices",
-            metadata,
-            Column("serial", Text, primary_key=True),
-            Column("market", Text, nullable=False),
-            Column("token_family", Text, nullable=False),
-            Column("state", Text, nullable=False),
-            Column("account_id", BigInteger, ForeignKey("accounts.id")),  # of a paired one
-            Column("created_at_ms", BigInteger, nullable=False),
-            Column("identity_hash", Text),  # keyed, of all that it was entered with
-            Index("devices_state", "market", "state"),
-            Index("devices_account", "account_id", unique=True),
-        )
+        self.devices = _devices(metadata)
         self.pairings = Table(
             "pairings",
             metadata,
@@ -83,3 +71,19 @@ class OperationsTables:
             Index("correction_entries_correction", "correction_id"),
             Index("correction_entries_account", "account_id"),
         )
+
+
+def _devices(metadata: MetaData) -> Table:
+    return Table(
+        "devices",
+        metadata,
+        Column("serial", Text, primary_key=True),
+        Column("market", Text, nullable=False),
+        Column("token_family", Text, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("account_id", BigInteger, ForeignKey("accounts.id")),  # of a paired one
+        Column("created_at_ms", BigInteger, nullable=False),
+        Column("identity_hash", Text),  # keyed, of all that it was entered with
+        Index("devices_state", "market", "state"),
+        Index("devices_account", "account_id", unique=True),
+    )

@@ -135,7 +135,6 @@ class Solarium:
             database=database,
             clock=clock,
             handlers={**orders.handlers(), **self.registration.handlers()},
-            policies={},
             settlers=orders.settlers(),
             service=SERVICE,
         )

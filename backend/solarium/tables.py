@@ -94,27 +94,7 @@ class Tables:
             Column("market", Text, nullable=False),
             Column("currency", Text, nullable=False),
         )
-        self.accounts = Table(
-            "accounts",
-            metadata,
-            id_column(),
-            Column("reference", Text, nullable=False),
-            Column("business_account", Text, nullable=False),
-            Column("currency", Text, nullable=False),
-            Column("market", Text, nullable=False),
-            Column("customer_name", Text),
-            Column("msisdn", Text, nullable=False),
-            Column("device", Text, nullable=False),  # empty: none is paired with it
-            Column("token_family", Text, nullable=False),
-            Column("balance_subunit", BigInteger, nullable=False),
-            Column("price_per_day_subunit", BigInteger, nullable=False),
-            Column("min_days", Integer, nullable=False),
-            Column("max_days", Integer, nullable=False),
-            Column("created_at_ms", BigInteger, nullable=False),
-            Column("plan", Text),  # its name; the account keeps the plan's price and limits as they were
-            Index("accounts_reference", "reference", "business_account", unique=True),
-            Index("accounts_msisdn", "msisdn", "market"),
-        )
+        self.accounts = _accounts(metadata)
         self.payments = _payments(metadata)
         self.ledger_transactions = Table(
             "ledger_transactions",
@@ -123,41 +103,8 @@ class Tables:
             Column("payment_id", BigInteger, ForeignKey("payments.id"), nullable=False, unique=True),
             Column("at_ms", BigInteger, nullable=False),
         )
-        self.ledger_entries = Table(
-            "ledger_entries",
-            metadata,
-            id_column(),
-            Column("transaction_id", BigInteger, ForeignKey("ledger_transactions.id"), nullable=False),
-            # clearing:PROVIDER_KEY, customer, revenue:MARKET ...
-            Column("ledger_account", Text, nullable=False),
-            Column("account_id", BigInteger, ForeignKey("accounts.id")),  # of `customer` entries
-            Column("currency", Text, nullable=False),
-            Column("debit_subunit", BigInteger, nullable=False),
-            Column("credit_subunit", BigInteger, nullable=False),
-            Index(
-                "ledger_entries_account",
-                "account_id",
-                sqlite_where=text("account_id IS NOT NULL"),
-                postgresql_where=text("account_id IS NOT NULL"),
-            ),
-        )
-        self.token_orders = Table(
-            "token_orders",
-            metadata,
-            Column("id", Text, primary_key=True),
-            Column("payment_id", BigInteger, ForeignKey("payments.id"), nullable=False),
-            Column("account_id", BigInteger, ForeignKey("accounts.id"), nullable=False),
-            Column("device", Text, nullable=False),
-            Column("days", Integer, nullable=False),
-            Column("state", Text, nullable=False),
-            Column("sequence_number", BigInteger),
-            Column("sealed_digits", LargeBinary),
-            Column("device_response", Text),
-            Column("created_at_ms", BigInteger, nullable=False),
-            Column("replied_at_ms", BigInteger),  # when the device replied, as M2M says
-            Column("callback_at_ms", BigInteger),  # when M2M's callback came
-            Index("token_orders_account", "account_id", "created_at_ms"),
-        )
+        self.ledger_entries = _ledger_entries(metadata)
+        self.token_orders = _token_orders(metadata)
         self.clients = Table(
             "clients",
             metadata,
@@ -230,5 +177,70 @@ def _payments(metadata: MetaData) -> Table:
             "id",
             sqlite_where=text("outcome = 'suspense'"),
             postgresql_where=text("outcome = 'suspense'"),
+        ),
+    )
+
+
+def _accounts(metadata: MetaData) -> Table:
+    return Table(
+        "accounts",
+        metadata,
+        id_column(),
+        Column("reference", Text, nullable=False),
+        Column("business_account", Text, nullable=False),
+        Column("currency", Text, nullable=False),
+        Column("market", Text, nullable=False),
+        Column("customer_name", Text),
+        Column("msisdn", Text, nullable=False),
+        Column("device", Text, nullable=False),  # empty: none is paired with it
+        Column("token_family", Text, nullable=False),
+        Column("balance_subunit", BigInteger, nullable=False),
+        Column("price_per_day_subunit", BigInteger, nullable=False),
+        Column("min_days", Integer, nullable=False),
+        Column("max_days", Integer, nullable=False),
+        Column("created_at_ms", BigInteger, nullable=False),
+        Column("plan", Text),  # its name; the account keeps the plan's price and limits as they were
+        Index("accounts_reference", "reference", "business_account", unique=True),
+        Index("accounts_msisdn", "msisdn", "market"),
+    )
+
+
+def _token_orders(metadata: MetaData) -> Table:
+    return Table(
+        "token_orders",
+        metadata,
+        Column("id", Text, primary_key=True),
+        Column("payment_id", BigInteger, ForeignKey("payments.id"), nullable=False),
+        Column("account_id", BigInteger, ForeignKey("accounts.id"), nullable=False),
+        Column("device", Text, nullable=False),
+        Column("days", Integer, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("sequence_number", BigInteger),
+        Column("sealed_digits", LargeBinary),
+        Column("device_response", Text),
+        Column("created_at_ms", BigInteger, nullable=False),
+        Column("replied_at_ms", BigInteger),  # when the device replied, as M2M says
+        Column("callback_at_ms", BigInteger),  # when M2M's callback came
+        Index("token_orders_account", "account_id", "created_at_ms"),
+    )
+
+
+def _ledger_entries(metadata: MetaData) -> Table:
+    return Table(
+        "ledger_entries",
+        metadata,
+        id_column(),
+        Column("transaction_id", BigInteger, ForeignKey("ledger_transactions.id"), nullable=False),
+        # clearing:PROVIDER_KEY, customer, revenue:MARKET ...
+        Column("ledger_account", Text, nullable=False),
+        Column("account_id", BigInteger, ForeignKey("accounts.id")),  # of `customer` entries
+        Column("currency", Text, nullable=False),
+        Column("debit_subunit", BigInteger, nullable=False),
+        Column("credit_subunit", BigInteger, nullable=False),
+        Index(
+            "ledger_entries_account",
+            "account_id",
+            sqlite_where=text("account_id IS NOT NULL"),
+            postgresql_where=text("account_id IS NOT NULL"),
         ),
     )

@@ -45,7 +45,7 @@ def run(image: Path, *, heap: str, stdin: int | None, stdout: TextIO) -> int:
     image that is in use or is none, and without MicroPython.
     """
     if not _HEAP.fullmatch(heap):
-        raise BoardError(f"--heap {heap} is no size; write 96wK (96 KB of a 32-bit board) or 400K (bytes)")
+        raise BoardError(f"--heap {heap} is no size; write it like 96wK (a board's 96 KB) or 400K (bytes)")
     interpreter = Path(sys.executable).with_name("micropython")
     if not interpreter.exists():
         raise BoardError(

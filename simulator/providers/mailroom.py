@@ -186,7 +186,6 @@ class Mailroom:
             database=database,
             clock=clock,
             handlers={HAPPEN: self._happen, CALL: self._call},
-            policies={},
             service=service,
         )
 

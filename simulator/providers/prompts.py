@@ -202,7 +202,6 @@ class Prompts:
             database=database,
             clock=clock,
             handlers={DECIDE: self._decide, CALL: self._call, **(handlers or {})},
-            policies={},
             service=service,
         )
 

@@ -22,7 +22,8 @@ from backend.kit.database import Database
 from simulator.sandboxes import SANDBOXES
 from tests.wire.bad import HTTP, LIMIT, Bad, bad, no_http, well
 from tests.wire.every import SERVICES, Application, every
-from tests.wire.good import DESCRIPTION, Good, goods, routes
+from tests.wire.good import DESCRIPTION, Good, routes
+from tests.wire.goods import goods
 from tests.wire.raw import Answer, Connection, Request
 
 NAMES = (*SERVICES, *(f"sandbox/{name}" for name in SANDBOXES))

@@ -13,7 +13,7 @@ from backend.kit.errors import DatabaseAway
 from backend.kit.sqlite import SqliteDatabase
 from tests.wire.bad import well
 from tests.wire.every import SERVICES, every
-from tests.wire.good import goods
+from tests.wire.goods import goods
 from tests.wire.raw import Connection, Request
 
 

@@ -100,7 +100,6 @@ class MtnSandbox:
             database=database,
             clock=clock,
             handlers={APPROVE: self._decide, CALLBACK: self._call_back},
-            policies={},
             service="sandbox-mtn",
         )
 

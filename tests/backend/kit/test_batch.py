@@ -8,7 +8,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, Text, insert, select
 
 from backend.kit.batch import ReadBatch, WriteBatch
 from backend.kit.database import Database, open_database
-from backend.kit.errors import InternalError, Unavailable
+from backend.kit.errors import DatabaseClosed, InternalError, Unavailable
 
 metadata = MetaData()
 words = Table("words", metadata, Column("word", Text, primary_key=True))
@@ -55,6 +55,25 @@ async def test_the_answer_comes_after_the_commit(database: Database) -> None:
     assert await stored(database) == ["a"]
     await batch.submit("b")
     assert await stored(database) == ["a", "b"]
+
+
+async def test_who_waits_while_the_database_closes_is_refused_and_opens_no_connection(
+    database: Database, database_url: str
+) -> None:
+    """Their connection would be nobody's: a service that ends leaves none behind."""
+    closing, decided = open_database(database_url, "kit"), Words()
+    batch = WriteBatch(closing, decided.decide, max_batch=1)
+    waiting = [asyncio.ensure_future(batch.submit(word)) for word in "abc"]
+    while not decided.batches:
+        await asyncio.sleep(0)
+    await closing.close()
+    first, *others = await asyncio.gather(*waiting, return_exceptions=True)
+    assert first == "A"
+    assert [type(each) for each in others] == [DatabaseClosed] * 2
+    with pytest.raises(DatabaseClosed):
+        await stored(closing)
+    assert await stored(database) == ["a"]
+    assert await database.read(database.is_alone)
 
 
 async def test_one_bad_request_fails_alone(database: Database) -> None:

@@ -232,7 +232,6 @@ async def test_the_outbox_goes_on_where_it_was(own_server: Server, database: Dat
         database=database,
         clock=SystemClock(),
         handlers={"k": handler},
-        policies={},
         service="kit",
     )
     await dispatcher.start()

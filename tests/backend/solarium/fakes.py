@@ -131,3 +131,17 @@ def make_service(
         ),
         partners=Partners(tokens=partners, devices=partners.devices, commands=partners, sms=partners),
     )
+
+
+async def confirm(service: Solarium, tx: str = "MP1", **changes: object) -> None:
+    assert await service.confirm(**payment(tx, **changes))
+
+
+async def settled(service: Solarium, **states: int) -> None:
+    """Wait until the orders are in these states and nothing is left to hand over."""
+    async with asyncio.timeout(10):
+        while True:
+            audit = await service.audit()
+            if {state: count for state, count in audit.orders.items() if count} == states:
+                return
+            await asyncio.sleep(0.005)
