@@ -51,11 +51,6 @@ def state(serial: str) -> str:
     return _device(serial, "state")
 
 
-def device_topics(serial: str) -> tuple[str, str, str]:
-    """All topics of a device: (up, down, state)."""
-    return up(serial), down(serial), state(serial)
-
-
 def ops(market: str, serial: str, kind: str) -> str:
     """Where the JSON of one kind (OPS_KINDS) about a device goes; ValueError for a bad kind or market."""
     if kind not in OPS_KINDS:

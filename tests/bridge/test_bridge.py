@@ -13,7 +13,7 @@ from edge.broker import EmbeddedBroker
 from protocols import topics
 from tests.bridge.conftest import SERIAL, FixedLogins, Item, Site
 
-UP, DOWN, STATE = topics.device_topics(SERIAL)
+UP, DOWN, STATE = topics.up(SERIAL), topics.down(SERIAL), topics.state(SERIAL)
 STATUS = topics.ops("UG", SERIAL, "status")
 
 

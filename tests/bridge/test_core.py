@@ -11,7 +11,8 @@ from protocols import topics
 from tests.bridge.conftest import Event, Item
 
 SERIALS = st.text(min_size=1, max_size=12)
-TOPICS = SERIALS.flatmap(lambda serial: st.sampled_from(topics.device_topics(serial))) | st.text(max_size=40)
+LEAVES = st.sampled_from([topics.up, topics.down, topics.state])
+TOPICS = st.builds(lambda leaf, serial: leaf(serial), LEAVES, SERIALS) | st.text(max_size=40)
 
 
 @given(TOPICS, st.binary(max_size=40))

@@ -113,7 +113,7 @@ def _seal_vectors(chance):
 
 def _name_vectors():
     for serial in SERIALS:
-        yield "topics.device_topics", [serial]
+        yield from ((f"topics.{leaf}", [serial]) for leaf in ("up", "down", "state"))
         yield "topics.ops", ["UG", serial, "status"]
         yield "topics.parse", [board.answer("topics.ops", ["UG", serial, "event"])]
     yield from (("topics.parse", [topic]) for topic in ("payg/v1/dev/%FF/up", "payg/v1/dev/%2f/up", "x"))

@@ -13,8 +13,8 @@ SERIAL = "SCBLNX/A/BT/240300126005"
 
 
 def test_the_seeds_serial():
-    assert topics.up(SERIAL) == "payg/v1/dev/SCBLNX%2FA%2FBT%2F240300126005/up"
-    assert topics.device_topics(SERIAL) == (topics.up(SERIAL), topics.down(SERIAL), topics.state(SERIAL))
+    for leaf, topic in (("up", topics.up), ("down", topics.down), ("state", topics.state)):
+        assert topic(SERIAL) == f"payg/v1/dev/SCBLNX%2FA%2FBT%2F240300126005/{leaf}"
     assert topics.ops("UG", SERIAL, "status") == "payg/v1/ops/UG/SCBLNX%2FA%2FBT%2F240300126005/status"
 
 

@@ -11,8 +11,8 @@ from protocols import topics
 from tests.edge.broker.conftest import PASSWORD, SERIAL_A, SERIAL_B, RunningBroker
 from tests.edge.broker.paho_client import PahoClient
 
-UP_A, DOWN_A, STATE_A = topics.device_topics(SERIAL_A)
-UP_B, DOWN_B, STATE_B = topics.device_topics(SERIAL_B)
+UP_A, DOWN_A, STATE_A = topics.up(SERIAL_A), topics.down(SERIAL_A), topics.state(SERIAL_A)
+UP_B, DOWN_B, STATE_B = topics.up(SERIAL_B), topics.down(SERIAL_B), topics.state(SERIAL_B)
 NAME_A = topics.encode_serial(SERIAL_A)
 DENIED = 128
 
