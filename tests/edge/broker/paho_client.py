@@ -71,6 +71,7 @@ class PahoClient:
     async def close(self) -> None:
         self.paho.disconnect()
         await asyncio.to_thread(self.paho.loop_stop)
+        self.paho._reset_sockets()  # its thread's own pair; else whoever runs when it is collected is blamed
 
     def cut(self) -> None:
         """Lose the connection without a DISCONNECT, as a process that is killed."""
