@@ -1,8 +1,8 @@
 """M2M's callback: what a device said of its token, signed, once."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
@@ -10,6 +10,7 @@ from standardwebhooks.webhooks import Webhook
 from structlog.testing import capture_logs
 
 from backend.kit.database import Database
+from backend.solarium.schemas import CommandReply
 from backend.solarium.service import Solarium
 from simulator.clock import ManualClock, SeededEntropy
 from tests.backend.solarium.fakes import (
@@ -20,8 +21,6 @@ from tests.backend.solarium.fakes import (
     make_service,
     settled,
 )
-
-# M2M's callback
 
 
 def reply(**changes: object) -> dict[str, object]:
@@ -154,25 +153,27 @@ async def test_bad_callbacks_change_nothing(
     assert (await service.audit()).orders["replied"] == 0
 
 
+class HastyPartners(FakePartners):
+    """Its M2M calls back before `create` has returned."""
+
+    hears: Solarium
+
+    async def create(
+        self, *, identifier: str, name: str, details: Mapping[str, str], callback_url: str, reference: str
+    ) -> str:
+        at = datetime.fromtimestamp(0, UTC)
+        said = CommandReply(identifier, "TOKEN: 1", "replied", "OK", at, at)
+        await self.hears.command_replied(reference, said)
+        return await super().create(
+            identifier=identifier, name=name, details=details, callback_url=callback_url, reference=reference
+        )
+
+
 async def test_a_reply_that_is_faster_than_our_own_note_stays(
     database: Database, clock: ManualClock, entropy: SeededEntropy
 ) -> None:
-    """M2M calls back before `create` has returned."""
-    partners = FakePartners()
-    service = make_service(database, clock, entropy, partners)
-    create = partners.create
-
-    async def quick(**call: Any) -> str:
-        from backend.solarium.schemas import CommandReply
-
-        at = datetime.fromtimestamp(0, UTC)
-        device = call["identifier"]
-        await service.command_replied(
-            call["reference"], CommandReply(device, "TOKEN: 1", "replied", "OK", at, at)
-        )
-        return await create(**call)
-
-    partners.create = quick  # type: ignore[method-assign]
+    partners = HastyPartners()
+    partners.hears = service = make_service(database, clock, entropy, partners)
     await service.start()
     await service.register_accounts([account()])
     await confirm(service)
